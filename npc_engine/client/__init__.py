@@ -1,0 +1,1 @@
+"""The Python game client, blocking and asyncio."""

@@ -1,0 +1,113 @@
+"""One frozen configuration, from defaults, a TOML file, the environment and flags (the last wins)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from npc_engine.errors import ConfigError
+
+Device = Literal["auto", "cpu", "cuda"]
+
+APP_NAME = "npc-engine"
+
+
+def default_cache_dir() -> Path:
+    """The user's model cache: `NPC_ENGINE_CACHE_DIR`, else the platform's cache folder."""
+    override = os.environ.get("NPC_ENGINE_CACHE_DIR")
+    return Path(override) if override else Path(platformdirs.user_cache_dir(APP_NAME, appauthor=False))
+
+
+def default_threads() -> int:
+    """Processors this process may use (the affinity mask where the system has one), at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)
+
+
+class EngineConfig(BaseSettings):
+    """Settings of one engine process. Frozen: a running engine's settings do not change.
+
+    Each field may be set by the environment as `NPC_ENGINE_<FIELD>`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="NPC_ENGINE_", frozen=True, extra="forbid", toml_file=None)
+
+    # Models and device
+    model: str = Field("base", description="dialogue model: a profile or an installed model's name")
+    encoder: str = Field("encoder", description="sentence encoder for grounding")
+    device: Device = Field("auto", description="auto says why it fell back; cuda that cannot be had is an error")
+    cache_dir: Path = Field(default_factory=default_cache_dir, description="where models live")
+    threads: int = Field(default_factory=default_threads, ge=1, le=256, description="inference threads")
+
+    # Inference
+    max_context_tokens: int = Field(2048, ge=256, le=32768, description="KV slot length, tokens")
+    num_slots: int = Field(4, ge=1, le=64, description="sequences that can run or be parked on the device at once")
+    prefill_chunk_tokens: int = Field(128, ge=8, le=2048, description="prompt tokens per scheduler step")
+    max_waiting: int = Field(64, ge=1, description="requests waiting for a slot before Overloaded")
+    prefix_store_bytes: int = Field(1 << 30, ge=0, description="host memory for KV snapshots")
+
+    # Characters
+    sheets: tuple[Path, ...] = Field((), description="sheet files or folders; empty means the shipped ones")
+
+    # Server
+    address: str = Field("tcp://127.0.0.1:5570", description="ZeroMQ address the server binds")
+    curve_secret_key_file: Path | None = Field(None, description="server CURVE certificate; needed off loopback")
+    max_frame_bytes: int = Field(1 << 20, ge=1024, description="largest message accepted")
+    max_message_depth: int = Field(16, ge=4, description="deepest nesting accepted in a message")
+    max_text_chars: int = Field(2000, ge=16, description="longest player line or world event")
+    max_conversations_per_client: int = Field(256, ge=1, description="open conversations a client")
+    max_clients: int = Field(1024, ge=1, description="connected clients")
+    client_timeout_s: float = Field(600.0, gt=0, description="silent clients are dropped after this")
+    shutdown_grace_s: float = Field(5.0, ge=0, description="how long running turns may finish at shutdown")
+
+    # Dialogue
+    turn_deadline_s: float = Field(60.0, gt=0, description="a reply always ends by then, authored if need be")
+    action_timeout_s: float = Field(10.0, gt=0, description="how long the game may take for an action_result")
+    seed: int | None = Field(None, description="base seed of sampling; None draws one per conversation")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then the environment, then the TOML file, then defaults."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_config(path: Path | None = None, **overrides: Any) -> EngineConfig:
+    """Read the configuration.
+
+    Args:
+        path: A TOML file, or None for none.
+        **overrides: Fields by name, as flags set them; None values are ignored.
+
+    Raises:
+        ConfigError: The file is missing or not TOML, a field is unknown, or a value is out of range.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    unknown = sorted(set(given) - set(EngineConfig.model_fields))
+    if unknown:
+        raise ConfigError(f"unknown settings: {', '.join(unknown)}")
+    if path is not None and not path.is_file():
+        raise ConfigError(f"configuration file not found: {path}", hint="pass --config FILE, or leave it out")
+
+    class _WithFile(EngineConfig):
+        model_config = SettingsConfigDict(toml_file=path)
+
+    try:
+        return _WithFile(**given) if path else EngineConfig(**given)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r})" for item in error.errors()]
+        raise ConfigError("; ".join(lines), hint="docs/operations.md lists every setting and its range") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from error

@@ -1,0 +1,1 @@
+"""What a reply may claim: cleaning today, the judge later."""

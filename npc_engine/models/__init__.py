@@ -1,0 +1,1 @@
+"""Where models come from: catalogue, fetch, graph builder, tokenizer."""

@@ -1,0 +1,1 @@
+"""Character sheets: schema, loader and conditions."""
