@@ -69,7 +69,8 @@ class EngineConfig(BaseSettings):
     # Dialogue
     turn_deadline_s: float = Field(60.0, gt=0, description="a reply always ends by then, authored if need be")
     action_timeout_s: float = Field(10.0, gt=0, description="how long the game may take for an action_result")
-    seed: int | None = Field(None, description="base seed of sampling; None draws one per conversation")
+    temperature: float = Field(0.4, ge=0, le=2, description="of spoken replies; 0 always takes the likeliest word")
+    seed: int | None = Field(None, ge=0, lt=1 << 32, description="base seed of sampling; None draws one a conversation")
 
     @classmethod
     def settings_customise_sources(

@@ -1,0 +1,44 @@
+"""Declared actions as the JSON Schema that constrains the choice among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from npc_engine.sheets.schema import ActionSpec, Parameter
+
+NO_ACTION = "none"
+# Longest free text argument; one with `choices` cannot be longer than its choices anyway.
+MAX_ARGUMENT_CHARS = 60
+
+
+def choice_schema(actions: Sequence[ActionSpec]) -> dict[str, Any]:
+    """A schema of one object a possible action: `{"action": NAME, ...arguments}`, `none` included.
+
+    Whatever matches it is a valid call by construction: names, types, choices and ranges.
+    """
+    return {"anyOf": [*(_call(action) for action in actions), _object({"action": {"const": NO_ACTION}}, ["action"])]}
+
+
+def _call(action: ActionSpec) -> dict[str, Any]:
+    properties: dict[str, Any] = {"action": {"const": action.name}}
+    properties |= {parameter.name: _argument(parameter) for parameter in action.parameters}
+    required = ["action", *(parameter.name for parameter in action.parameters if parameter.required)]
+    return _object(properties, required)
+
+
+def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _argument(parameter: Parameter) -> dict[str, Any]:
+    if parameter.choices:
+        return {"enum": list(parameter.choices)}
+    schema: dict[str, Any] = {"type": parameter.type}
+    if parameter.type == "string":
+        schema |= {"minLength": 1, "maxLength": MAX_ARGUMENT_CHARS}
+    if parameter.minimum is not None:
+        schema["minimum"] = parameter.minimum
+    if parameter.maximum is not None:
+        schema["maximum"] = parameter.maximum
+    return schema

@@ -1,0 +1,204 @@
+"""The whole dialogue engine in one object: models, characters, open conversations."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from npc_engine import __version__
+from npc_engine.actions.choose import ActionChooser
+from npc_engine.config import EngineConfig
+from npc_engine.dialogue.character import Character
+from npc_engine.dialogue.session import Conversation
+from npc_engine.errors import NpcEngineError, UnknownCharacter
+from npc_engine.inference.constraint import ConstraintCompiler
+from npc_engine.inference.decoder import Decoder
+from npc_engine.inference.encoder import SentenceEncoder
+from npc_engine.inference.engine import InferenceEngine
+from npc_engine.metrics import Metrics
+from npc_engine.models.installed import find_installed
+from npc_engine.models.tokenizer import ChatTokenizer
+from npc_engine.sheets.conditions import GameState
+from npc_engine.sheets.library import shipped_sheets_dir
+from npc_engine.sheets.loader import load_sheets
+from npc_engine.sheets.schema import CharacterSheet
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CharacterSummary:
+    """A character as `list_characters` shows it."""
+
+    id: str
+    name: str
+    role: str
+
+
+class Dialogue:
+    """Characters that talk. Build it with `load_dialogue`.
+
+    Args:
+        sheets: The characters.
+        engine: The dialogue model, not started yet.
+        encoder: The sentence encoder.
+        tokenizer: The dialogue model's.
+        config: Everything else.
+        metrics: Where the engine counts.
+    """
+
+    def __init__(
+        self,
+        sheets: Sequence[CharacterSheet],
+        *,
+        engine: InferenceEngine,
+        encoder: SentenceEncoder,
+        tokenizer: ChatTokenizer,
+        config: EngineConfig,
+        metrics: Metrics,
+    ) -> None:
+        spec = engine.decoder.spec
+        compiler = ConstraintCompiler(
+            tokenizer.raw,
+            vocab_size=spec.vocab_size,
+            eos_token_ids=sorted({*spec.eos_token_ids, *tokenizer.stop_ids}),
+        )
+        chooser = ActionChooser(engine, compiler)
+        self._characters = {
+            sheet.id: Character(
+                sheet,
+                engine=engine,
+                encoder=encoder,
+                tokenizer=tokenizer,
+                chooser=chooser,
+                max_context_tokens=engine.decoder.kv.max_context_tokens,
+            )
+            for sheet in sheets
+        }
+        self._engine = engine
+        self._encoder = encoder
+        self._config = config
+        self._metrics = metrics
+        self._conversations: dict[str, Conversation] = {}
+        self._warming: asyncio.Task[None] | None = None
+        self._num_warm = 0
+
+    async def start(self) -> None:
+        """Start the engine thread and begin warming the characters' prefixes in the background, in order."""
+        self._engine.start()
+        self._warming = asyncio.create_task(self._warm_all())
+
+    async def warmed(self) -> None:
+        """Wait until every character's prefix is warm; a conversation opened before that waits for less and less."""
+        if self._warming is not None:
+            await self._warming
+
+    async def aclose(self) -> None:
+        """Cancel what runs and stop the engine thread. Idempotent."""
+        for conversation in list(self._conversations.values()):
+            conversation.close()
+        if self._warming is not None:
+            self._warming.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._warming
+        await asyncio.to_thread(self._engine.close)
+
+    def characters(self) -> tuple[CharacterSummary, ...]:
+        """Everyone who can be talked to."""
+        return tuple(
+            CharacterSummary(id=c.sheet.id, name=c.sheet.identity.name, role=c.sheet.identity.role)
+            for c in self._characters.values()
+        )
+
+    def character(self, character_id: str) -> Character:
+        """A loaded character.
+
+        Raises:
+            UnknownCharacter: No sheet with that id is loaded.
+        """
+        if character_id not in self._characters:
+            raise UnknownCharacter(
+                f"no character {character_id!r}", hint=f"loaded are: {', '.join(self._characters) or 'none'}"
+            )
+        return self._characters[character_id]
+
+    def open_conversation(
+        self, character_id: str, *, player_id: str, player_name: str | None = None, state: Mapping[str, Any]
+    ) -> Conversation:
+        """Begin a talk.
+
+        Raises:
+            UnknownCharacter: No sheet with that id is loaded.
+            InvalidState: The state has a wrong key or value.
+        """
+        self._conversations = {id_: talk for id_, talk in self._conversations.items() if not talk.is_closed}
+        conversation = Conversation(
+            self.character(character_id),
+            player_id=player_id,
+            player_name=player_name,
+            state=GameState.parse(state),
+            config=self._config,
+        )
+        self._conversations[conversation.id] = conversation
+        return conversation
+
+    def health(self) -> dict[str, Any]:
+        """What runs where, as the sessions really got it; plain data."""
+        decoder = self._engine.decoder
+        return {
+            "engine_version": __version__,
+            "model": self._config.model,
+            "architecture": decoder.spec.architecture,
+            "precision": decoder.spec.precision,
+            "provider": decoder.provider,
+            "device_requested": self._config.device,
+            "fallback_reason": decoder.fallback_reason,
+            "encoder_provider": self._encoder.provider,
+            "threads": self._config.threads,
+            "characters": len(self._characters),
+            "characters_warm": self._num_warm,
+            "conversations": sum(not talk.is_closed for talk in self._conversations.values()),
+            **self._engine.stats(),
+        }
+
+    def metrics_text(self) -> str:
+        """All metrics in the Prometheus text format."""
+        return self._metrics.render()
+
+    async def _warm_all(self) -> None:
+        for character in self._characters.values():
+            try:
+                await character.warm()
+                self._num_warm += 1
+            except NpcEngineError as error:
+                _log.warning("the prefix of %s is not warm: %s", character.sheet.id, error)
+
+
+def load_dialogue(config: EngineConfig) -> Dialogue:
+    """Load models and sheets; blocking, some seconds. Call `start` on the result inside an event loop.
+
+    Raises:
+        ConfigError: A setting does not fit, or the device cannot be had.
+        SheetError: A sheet does not load.
+        ModelError: A model is not installed or is corrupt.
+    """
+    sheets = load_sheets(config.sheets or (shipped_sheets_dir(),))
+    model = find_installed(config.model, config.cache_dir).path
+    encoder = find_installed(config.encoder, config.cache_dir).path
+    return build_dialogue(list(sheets.values()), model_folder=model, encoder_folder=encoder, config=config)
+
+
+def build_dialogue(
+    sheets: Sequence[CharacterSheet], *, model_folder: Path, encoder_folder: Path, config: EngineConfig
+) -> Dialogue:
+    """As `load_dialogue`, from loaded sheets and model folders."""
+    metrics = Metrics()
+    tokenizer = ChatTokenizer.load(model_folder)
+    engine = InferenceEngine(Decoder.load(model_folder, config=config), tokenizer.raw, config=config, metrics=metrics)
+    encoder = SentenceEncoder.load(encoder_folder, config=config)
+    return Dialogue(sheets, engine=engine, encoder=encoder, tokenizer=tokenizer, config=config, metrics=metrics)
