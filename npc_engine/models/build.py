@@ -1,0 +1,130 @@
+"""Build a model folder from a source file: the graph, its numbers, its tokenizer and chat template.
+
+The caller gives an empty folder and installs it by a rename; after an error the folder holds unfinished files.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from npc_engine.errors import DiskFull, InvalidModelFile
+from npc_engine.inference.spec import DecoderSpec, EncoderSpec, Precision
+from npc_engine.models.chat_template import choose_template
+from npc_engine.models.encoder_graph import write_encoder_graph
+from npc_engine.models.gguf import open_gguf
+from npc_engine.models.graph import TOP_K, write_decoder_graph
+from npc_engine.models.graph_writer import Progress
+from npc_engine.models.hf import open_hf_decoder, open_hf_encoder
+from npc_engine.models.tokenizer import read_tokenizer
+from npc_engine.models.weights import WeightSource
+
+
+MAX_SENTENCE_TOKENS = 256
+"""Tokens a sentence embedding is made of at most. Source: the model card of all-MiniLM-L6-v2."""
+
+
+def build_decoder(
+    source: Path,
+    out: Path,
+    *,
+    precision: Precision = "int4",
+    chat_template: str | None = None,
+    progress: Progress | None = None,
+) -> DecoderSpec:
+    """Write decoder.onnx, decoder.onnx.data, decoder.json, tokenizer.json and chat_template.json.
+
+    Args:
+        source: A GGUF file, a folder that holds one, or a safetensors folder.
+        out: An existing, empty folder.
+        precision: Of the weights. int4 and int8 run on the CPU, fp16 on CUDA; fp32 is the reference.
+        chat_template: A built-in template's name; None picks by vocabulary.
+        progress: Called with (weights done, weights in all).
+
+    Raises:
+        InvalidModelFile: The source cannot be read.
+        UnsupportedArchitecture: It is no Llama or Qwen model.
+        UnsupportedTensor: A tensor is missing, misshapen, or of an unreadable type.
+        UnsupportedTokenizer: The vocabulary, or its chat template, is not supported.
+        DiskFull: No room in `out`.
+    """
+    weights = open_weights(source)
+    tokenizer = weights.load_tokenizer()
+    template = choose_template(chat_template, tokenizer, eos_token_ids=weights.eos_token_ids)
+    config = weights.config
+    stop_ids = {token_id for token in template.stop if (token_id := tokenizer.token_to_id(token)) is not None}
+    spec = DecoderSpec(
+        architecture=config.architecture,
+        precision=precision,
+        kv_dtype="float16" if precision == "fp16" else "float32",
+        num_layers=config.num_layers,
+        num_heads=config.num_heads,
+        num_kv_heads=config.num_kv_heads,
+        head_dim=config.head_dim,
+        hidden_size=config.hidden_size,
+        vocab_size=config.vocab_size,
+        max_context_tokens=config.max_context_tokens,
+        top_k=min(TOP_K, config.vocab_size),
+        eos_token_ids=tuple(sorted(stop_ids)),
+    )
+    with _disk_full_named(out):
+        write_decoder_graph(weights, out, precision=precision, progress=progress)
+        (out / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
+        template.save(out / "chat_template.json")
+        spec.save(out / "decoder.json")
+    return spec
+
+
+def build_encoder(source: Path, out: Path, *, progress: Progress | None = None) -> EncoderSpec:
+    """Write encoder.onnx, encoder.json and tokenizer.json.
+
+    The tokenizer neither truncates nor pads: whoever batches does.
+
+    Args:
+        source: A BERT sentence encoder's folder: config.json, safetensors, tokenizer.json.
+        out: An existing, empty folder.
+        progress: Called with (weights done, weights in all).
+
+    Raises:
+        InvalidModelFile, UnsupportedArchitecture, UnsupportedTensor, DiskFull: As `build_decoder`.
+    """
+    encoder = open_hf_encoder(source)
+    tokenizer = read_tokenizer(source / "tokenizer.json")
+    spec = EncoderSpec(
+        architecture="bert",
+        hidden_size=encoder.config.hidden_size,
+        max_tokens=min(encoder.config.max_positions, MAX_SENTENCE_TOKENS),
+    )
+    with _disk_full_named(out):
+        write_encoder_graph(encoder, out / "encoder.onnx", progress=progress)
+        (out / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
+        spec.save(out / "encoder.json")
+    return spec
+
+
+def open_weights(source: Path) -> WeightSource:
+    """Read the header of a GGUF file, of the one GGUF file in a folder, or of a safetensors folder.
+
+    Raises:
+        InvalidModelFile, UnsupportedArchitecture, UnsupportedTensor: As `build_decoder`.
+    """
+    if not source.is_dir():
+        return open_gguf(source)
+    if any(source.glob("*.safetensors")):
+        return open_hf_decoder(source)
+    files = sorted(source.glob("*.gguf"))
+    if len(files) == 1:
+        return open_gguf(files[0])
+    raise InvalidModelFile(f"{source}: holds neither safetensors nor a single GGUF file", hint="name the file itself")
+
+
+@contextmanager
+def _disk_full_named(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+            raise
+        raise DiskFull(f"no room left in {folder}", hint="free some space, or set NPC_ENGINE_CACHE_DIR") from error

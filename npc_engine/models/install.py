@@ -1,0 +1,351 @@
+"""Installing a model: fetch, build in a staging folder, and one rename into the cache.
+
+Whatever goes wrong before the rename leaves nothing installed, and finished downloads for the next try.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import npc_engine
+from npc_engine.errors import (
+    ConfigError,
+    CorruptModel,
+    InvalidModelFile,
+    InvalidModelName,
+    ModelNotInstalled,
+    UnknownModel,
+)
+from npc_engine.inference.spec import Precision
+from npc_engine.models.cache import (
+    ModelCache,
+    check_name,
+    delete,
+    disk_errors,
+    flush_to_disk,
+    require_room,
+    sha256_of,
+    stem,
+    variant,
+)
+from npc_engine.models.catalogue import (
+    Catalogue,
+    Licence,
+    LocalSource,
+    ModelEntry,
+    ModelKind,
+    load_catalogue,
+)
+from npc_engine.models.fetch import Fetched, estimate_build, fetch, fetch_from_hub
+from npc_engine.models.installed import (
+    LOCK_TIMEOUT_S,
+    MANIFEST_FORMAT,
+    InstalledModel,
+    ListedModel,
+    Manifest,
+    ManifestFile,
+    find_installed,
+    list_models,
+    remove,
+    verify,
+)
+from npc_engine.models.progress import SILENT, ProgressSink, counting_from
+
+__all__ = [
+    "InstalledModel",
+    "ListedModel",
+    "find_installed",
+    "import_model",
+    "list_models",
+    "pull",
+    "remove",
+    "verify",
+]
+
+_HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w./-]+\.gguf))?(?:@([\w./-]+))?")
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What is built and what its manifest will say."""
+
+    kind: ModelKind
+    precision: Precision
+    chat_template: str | None
+    licence: Licence
+    title: str
+
+
+def pull(
+    name: str,
+    cache_dir: Path,
+    *,
+    progress: ProgressSink = SILENT,
+    precision: Precision | None = None,
+    catalogue: Catalogue | None = None,
+    local: Path | None = None,
+    keep_downloads: bool = False,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
+) -> InstalledModel:
+    """Install a model of the catalogue. One that is installed and whole is returned at once; a corrupt one is rebuilt.
+
+    Two processes may pull the same model: the second waits, then finds it installed.
+
+    Args:
+        name: The model's name in the catalogue.
+        cache_dir: The cache folder.
+        progress: Where to report.
+        precision: A decoder's int4 (default, and the plain folder name), fp16 or fp32; an encoder has one build, int8.
+        catalogue: The catalogue, or None for the shipped one.
+        local: A file or folder to take the pinned files from, instead of the catalogue's sources.
+        keep_downloads: Keep what was fetched after the install.
+        lock_timeout_s: How long to wait for another process.
+
+    Raises:
+        UnknownModel: The catalogue has no such model.
+        ConfigError: A precision was asked of an encoder, or local files of a model without pinned files.
+        DownloadFailed, HashMismatch: No source delivered the files (see `fetch`).
+        DiskFull: There is not enough room.
+        ModelBusy: Another process held the model's lock for `lock_timeout_s`.
+        ModelError: The files cannot be built, or the cache folder cannot be written.
+    """
+    entry = (load_catalogue() if catalogue is None else catalogue)[name]
+    if entry.kind == "encoder" and precision is not None:
+        raise ConfigError(f"{name} is an encoder: it has one build", hint="leave --precision out")
+    if local is not None:
+        entry = _from_local_only(entry, local)
+    built: Precision = precision or ("int4" if entry.kind == "decoder" else "int8")
+    target = variant(name, built) if entry.kind == "decoder" else name
+    recipe = _Recipe(entry.kind, built, entry.chat_template, entry.licence, entry.title)
+
+    cache = ModelCache(cache_dir)
+    with cache.lock(target, timeout_s=lock_timeout_s, progress=progress):
+        try:
+            installed = find_installed(target, cache_dir)
+        except CorruptModel as error:
+            progress.note(f"{error.message}; building it anew")
+        except (ModelNotInstalled, UnknownModel):
+            pass
+        else:
+            progress.note(f"{target} is already installed")
+            return installed
+        fetched = fetch(entry, cache.downloads(name), precision=built, progress=progress)
+        require_room(cache.staging(target), entry.installed_bytes_at(built), f"building {target}")
+        model = _install(target, fetched, recipe, cache=cache, progress=progress)
+        _clear_downloads(cache.downloads(name), keep=keep_downloads)
+        return model
+
+
+def import_model(
+    source: str,
+    name: str,
+    cache_dir: Path,
+    *,
+    progress: ProgressSink = SILENT,
+    precision: Precision | None = None,
+    chat_template: str | None = None,
+    keep_downloads: bool = False,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
+) -> InstalledModel:
+    """Install a model of the user's own choice: a GGUF file, a safetensors folder, or a hub repository.
+
+    Args:
+        source: A path, or `org/name`, `org/name/file.gguf`, each with `@revision` if need be.
+        name: What to call it.
+        cache_dir: The cache folder.
+        progress: Where to report.
+        precision: A decoder's int4 (default, and the plain folder name), fp16 or fp32; an encoder has one build, int8.
+        chat_template: A template's name; None reads it from the model.
+        keep_downloads: Keep what was fetched from the hub.
+        lock_timeout_s: How long to wait for another process.
+
+    Raises:
+        InvalidModelName: The name cannot be a folder, ends in a precision, belongs to the catalogue, or is installed.
+        ConfigError: A precision or a chat template was asked of an encoder.
+        InvalidModelFile: `source` is neither there nor a hub id, or holds nothing that can be built.
+        DownloadFailed, HashMismatch, DiskFull, ModelBusy, ModelError: As `pull`.
+    """
+    _check_import_name(name)
+    cache = ModelCache(cache_dir)
+    built: Precision = precision or "int4"
+    target = variant(name, built)
+    with cache.lock(target, timeout_s=lock_timeout_s, progress=progress):
+        if cache.model(target).exists():
+            raise InvalidModelName(
+                f"{target} is already installed", hint=f"npc-engine models remove {target}, or choose another --name"
+            )
+        path = Path(source)
+        with disk_errors(path):
+            fetched = _local_files(path, progress) if path.exists() else None
+        if fetched is None:
+            repo, wanted, revision = _hub_id(source)
+            fetched = fetch_from_hub(
+                repo, wanted, cache.downloads(name), revision=revision, precision=built, progress=progress
+            )
+        kind = _kind_of(fetched.path)
+        if kind == "encoder":
+            if precision or chat_template:
+                raise ConfigError(
+                    f"{source} is an encoder: it has one build and no chat template",
+                    hint="leave --precision and --chat-template out",
+                )
+            built = "int8"
+        source_bytes = sum(file["bytes"] for file in fetched.source["files"].values())
+        room = estimate_build(fetched.path, source_bytes, built)
+        require_room(cache.staging(target), room, f"building {target}")
+        recipe = _Recipe(kind, built, chat_template, Licence(spdx=fetched.licence), source)
+        model = _install(target, fetched, recipe, cache=cache, progress=progress)
+        _clear_downloads(cache.downloads(name), keep=keep_downloads)
+        return model
+
+
+def _install(
+    target: str, fetched: Fetched, recipe: _Recipe, *, cache: ModelCache, progress: ProgressSink
+) -> InstalledModel:
+    """Build into the staging folder and rename it into place. The caller holds the model's lock.
+
+    The lock's holder is the only process that may have a staging folder, so one that is found is a dead process's.
+    """
+    staging, folder = cache.staging(target), cache.model(target)
+    # A `~` is in no model's name, so this is nobody's staging folder.
+    aside = staging.with_name(f"{target}~corrupt")
+    with disk_errors(staging):
+        delete(staging)
+        delete(aside)
+        staging.mkdir(parents=True)
+        try:
+            architecture = _build(fetched.path, staging, recipe, progress)
+            manifest = Manifest(
+                format=MANIFEST_FORMAT,
+                name=target,
+                kind=recipe.kind,
+                architecture=architecture,
+                precision=recipe.precision,
+                licence=recipe.licence,
+                source={"title": recipe.title, **fetched.source},
+                builder_version=npc_engine.__version__,
+                files=_measure(staging, progress),
+            )
+            manifest.save(staging)
+            for path in staging.iterdir():
+                flush_to_disk(path)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            if folder.exists():
+                folder.rename(aside)  # a rename does not replace a folder, least of all on Windows
+            staging.rename(folder)
+        finally:
+            delete(staging)
+            delete(aside)
+    return InstalledModel(target, folder, manifest)
+
+
+def _build(source: Path, out: Path, recipe: _Recipe, progress: ProgressSink) -> str:
+    """Run the graph builder; returns the architecture it found."""
+    # Here and not above: the builder brings onnx and gguf, which `models list` does not need.
+    weights_done = _weights_done(progress)
+    if recipe.kind == "encoder":
+        from npc_engine.models.build import build_encoder
+
+        return build_encoder(source, out, progress=weights_done).architecture
+    from npc_engine.models.build import build_decoder
+
+    return build_decoder(
+        source, out, precision=recipe.precision, chat_template=recipe.chat_template, progress=weights_done
+    ).architecture
+
+
+def _weights_done(progress: ProgressSink) -> Callable[[int, int], None]:
+    """The builder's `(weights done, weights in all)` callback; its first call knows the total and begins the stage."""
+    begun = False
+
+    def step(done: int, total: int) -> None:
+        nonlocal begun
+        if not begun:
+            progress.stage("building the graph", total, unit="weights")
+            begun = True
+        progress.update(done)
+
+    return step
+
+
+def _measure(folder: Path, progress: ProgressSink) -> dict[str, ManifestFile]:
+    paths = sorted(path for path in folder.iterdir() if path.is_file())
+    progress.stage("recording hashes", sum(path.stat().st_size for path in paths), unit="bytes")
+    files, done = {}, 0
+    for path in paths:
+        size = path.stat().st_size
+        files[path.name] = ManifestFile(bytes=size, sha256=sha256_of(path, counting_from(progress, done)))
+        done += size
+    return files
+
+
+def _from_local_only(entry: ModelEntry, local: Path) -> ModelEntry:
+    if not entry.pinned:
+        raise ConfigError(
+            f"{entry.name} has no pinned files to compare {local} with",
+            hint=f"npc-engine models import {local} --name NAME",
+        )
+    return entry.model_copy(update={"sources": (LocalSource(type="local", path=local.absolute()),)})
+
+
+def _check_import_name(name: str) -> None:
+    if stem(check_name(name)) != name:
+        raise InvalidModelName(f"{name!r} ends in a precision", hint=f"--name {stem(name)} --precision int4|fp16|fp32")
+    if name in load_catalogue():
+        raise InvalidModelName(f"{name!r} is the name of a catalogue model", hint="choose another --name")
+
+
+def _hub_id(source: str) -> tuple[str, str | None, str]:
+    match = _HUB_ID.fullmatch(source)
+    if match is None or match[1].endswith((".gguf", ".safetensors")) or source.startswith("."):
+        raise InvalidModelFile(
+            f"{source}: no such file or folder, and not a hub id",
+            hint="give a .gguf file, a folder with safetensors and config.json, or org/name",
+        )
+    return match[1], match[2], match[3] or "main"
+
+
+def _local_files(path: Path, progress: ProgressSink) -> Fetched:
+    """The user's own files, used where they lie and hashed for the manifest."""
+    files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
+    if not files:
+        ggufs = ", ".join(file.name for file in sorted(path.glob("*.gguf"))[:8])
+        raise InvalidModelFile(
+            f"{path}: a folder without .safetensors files",
+            hint=f"name one of its GGUF files: {ggufs}" if ggufs else "see docs/models.md for what can be imported",
+        )
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InvalidModelFile(f"{path}: config.json is missing beside the weights")
+        files += [file for file in sorted(path.glob("*.json")) if file.is_file()]
+    progress.stage("reading the source", sum(file.stat().st_size for file in files), unit="bytes")
+    measured: dict[str, dict[str, Any]] = {}
+    done = 0
+    for file in files:
+        size = file.stat().st_size
+        measured[file.name] = {"bytes": size, "sha256": sha256_of(file, counting_from(progress, done))}
+        done += size
+    return Fetched(path, {"type": "local", "path": str(path.absolute()), "pinned": False, "files": measured})
+
+
+def _kind_of(path: Path) -> ModelKind:
+    """Sentence encoders of the BERT family are told from decoders by their config; a GGUF is a decoder."""
+    if path.is_file():
+        return "decoder"
+    config = path / "config.json"
+    try:
+        model_type = json.loads(config.read_text(encoding="utf-8"))["model_type"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidModelFile(f"{config}: cannot tell what model this is: {error!r}") from error
+    return "encoder" if model_type == "bert" else "decoder"
+
+
+def _clear_downloads(folder: Path, *, keep: bool) -> None:
+    if not keep:
+        with disk_errors(folder):
+            delete(folder)

@@ -1,0 +1,140 @@
+"""Weights to the block layouts of MatMulNBits and GatherBlockQuantized: symmetric, 32 weights a scale.
+
+A weight is `(code - zero) * scale`, `zero` being 8 for 4 bits and 128 for 8 bits, the ops' own defaults. Four-bit codes
+are packed low nibble first. `Q4_0` and `Q8_0` blocks are the same numbers in another order and map without loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npc_engine.errors import UnsupportedTensor
+from npc_engine.models.weights import SourceTensor
+
+BLOCK = 32
+
+Bits = Literal[4, 8]
+
+_PEAKS = (-9.0, -8.5, -8.0, -7.5, -7.0, -6.5, -6.0, 6.0, 6.5, 7.0, 7.5)
+"""Codes that the block's largest weight is tried at by the int4 search."""
+
+_TILE = 2048
+"""Blocks searched at once: the working set stays in the second-level cache."""
+
+
+@dataclass(frozen=True)
+class QuantizedRows:
+    """Rows of a quantized matrix.
+
+    Args:
+        codes: (rows, columns * bits / 8) uint8, packed.
+        scales: (rows, columns / 32) float32.
+        bits: 4 or 8.
+    """
+
+    codes: NDArray[np.uint8]
+    scales: NDArray[np.float32]
+    bits: Bits
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """(rows, columns) float32."""
+        codes = unpack4(self.codes) if self.bits == 4 else self.codes
+        blocks = codes.reshape(*self.scales.shape, BLOCK).astype(np.float32) - np.float32(8 if self.bits == 4 else 128)
+        return (blocks * self.scales[..., None]).reshape(len(codes), -1)
+
+
+def quantize_rows(tensor: SourceTensor, start: int, stop: int, bits: Bits) -> QuantizedRows:
+    """Quantize rows [start, stop) of a matrix; exact where the source is Q4_0, or Q8_0 going to 8 bits.
+
+    Raises:
+        UnsupportedTensor: The matrix's rows are not whole blocks of 32.
+    """
+    if len(tensor.shape) != 2 or tensor.shape[1] % BLOCK:
+        raise UnsupportedTensor(f"tensor {tensor.name} {tensor.shape}: rows must be a multiple of {BLOCK} weights")
+    if tensor.stored == "Q4_0":
+        return _from_q4_0(tensor.raw_rows(start, stop), bits)
+    if tensor.stored == "Q8_0" and bits == 8:
+        return _from_q8_0(tensor.raw_rows(start, stop))
+    return quantize(tensor.float_rows(start, stop), bits)
+
+
+def quantize(weights: NDArray[np.float32], bits: Bits) -> QuantizedRows:
+    """Quantize (rows, columns) float32, columns a multiple of 32."""
+    blocks = weights.reshape(-1, BLOCK)
+    if bits == 8:
+        scales = np.abs(blocks).max(axis=1) / np.float32(127)
+        inverse = np.divide(1, scales, out=np.zeros_like(scales), where=scales > 0)
+        codes = (np.rint(blocks * inverse[:, None]) + np.float32(128)).astype(np.uint8)
+    else:
+        scales = np.empty(len(blocks), np.float32)
+        codes = np.empty(blocks.shape, np.uint8)
+        for start in range(0, len(blocks), _TILE):
+            tile = slice(start, start + _TILE)
+            codes[tile], scales[tile] = _search_int4(blocks[tile])
+        codes = pack4(codes)
+    rows = len(weights)
+    return QuantizedRows(codes.reshape(rows, -1), scales.reshape(rows, -1), bits)
+
+
+def _search_int4(blocks: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Codes and scales of (n, 32) blocks with the least squared error among a few scales a block.
+
+    Each candidate's rounded codes give the scale that fits them best by least squares; the candidate that explains
+    most of the block wins, and the codes are rounded once more with its scale.
+    """
+    columns = np.ascontiguousarray(blocks.T)  # (32, n): sums over a block become sums of rows
+    largest = np.take_along_axis(columns, np.abs(columns).argmax(axis=0)[None], axis=0)[0]
+    inverse_largest = np.divide(1, largest, out=np.zeros_like(largest), where=largest != 0)
+    best_gain = np.zeros_like(largest)
+    best_scale = np.zeros_like(largest)
+    codes = np.empty_like(columns)
+    for peak in _PEAKS:
+        np.multiply(columns, inverse_largest * np.float32(peak), out=codes)
+        np.rint(codes, out=codes)
+        np.clip(codes, -8, 7, out=codes)
+        dot = np.einsum("ij,ij->j", columns, codes)
+        norm = np.maximum(np.einsum("ij,ij->j", codes, codes), np.float32(1))
+        scale = dot / norm
+        gain = dot * scale
+        better = gain > best_gain
+        best_gain[better] = gain[better]
+        best_scale[better] = scale[better]
+    inverse = np.divide(1, best_scale, out=np.zeros_like(best_scale), where=best_scale != 0)
+    np.multiply(columns, inverse, out=codes)
+    np.clip(np.rint(codes, out=codes), -8, 7, out=codes)
+    return np.ascontiguousarray((codes + np.float32(8)).astype(np.uint8).T), best_scale
+
+
+def pack4(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Codes 0..15 two a byte along the last axis, the first in the low nibble."""
+    return codes[..., 0::2] | (codes[..., 1::2] << 4)
+
+
+def unpack4(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The inverse of `pack4`."""
+    return np.stack((packed & 0x0F, packed >> 4), axis=-1).reshape(*packed.shape[:-1], -1)
+
+
+def _from_q4_0(raw: NDArray[Any], bits: Bits) -> QuantizedRows:
+    """Blocks of a float16 scale and 16 bytes: weight j in the low nibble of byte j, weight j + 16 in the high one."""
+    scales, nibbles = _split_blocks(raw, 16)
+    codes = np.concatenate((nibbles & 0x0F, nibbles >> 4), axis=-1)
+    if bits == 8:
+        return QuantizedRows((codes + np.uint8(120)).reshape(len(raw), -1), scales, 8)
+    return QuantizedRows(pack4(codes).reshape(len(raw), -1), scales, 4)
+
+
+def _from_q8_0(raw: NDArray[Any]) -> QuantizedRows:
+    """Blocks of a float16 scale and 32 signed bytes."""
+    scales, values = _split_blocks(raw, BLOCK)
+    return QuantizedRows((values ^ 0x80).reshape(len(raw), -1), scales, 8)
+
+
+def _split_blocks(raw: NDArray[Any], num_bytes: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    blocks = np.ascontiguousarray(raw).reshape(len(raw), -1, 2 + num_bytes)
+    scales = np.ascontiguousarray(blocks[..., :2]).view(np.float16)[..., 0].astype(np.float32)
+    return scales, blocks[..., 2:]
