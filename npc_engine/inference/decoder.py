@@ -1,0 +1,231 @@
+"""A decoder graph over its KV pool: one prompt chunk of one slot, or one token for each of several slots.
+
+Knows token ids and slots; nothing of requests, sampling or text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npc_engine.config import EngineConfig
+from npc_engine.errors import CorruptModel
+from npc_engine.inference.kv_cache import KvPool
+from npc_engine.inference.kv_memory import allocate_kv
+from npc_engine.inference.onnx_session import Binding, DeviceArray, OnnxSession, StopFlag, open_session
+from npc_engine.inference.spec import DecoderSpec
+
+# Prefill and decode run different kernels, which agree to rounding. Source: MatMulNBits with 8-bit activations is off
+# by about 0.5 % on either path; a kernel that is wrong for one row (onnxruntime issue 29853) is off by 100 %.
+_SELF_TEST_TOLERANCE = 0.1
+_SELF_TEST_TOKENS = 5
+
+
+@dataclass(frozen=True)
+class Logits:
+    """What one run says of each row's next token. The arrays are overwritten by the next run of the same rows.
+
+    Attributes:
+        full: (rows, vocab_size) float32.
+        top_values: (rows, top_k) float32, the largest logits, descending.
+        top_ids: (rows, top_k) int64, their token ids.
+    """
+
+    full: NDArray[np.float32]
+    top_values: NDArray[np.float32]
+    top_ids: NDArray[np.int64]
+
+
+class _Rows:
+    """The graph bound to a range of slots: its buffers never move, so a run rebinds at most `input_ids`."""
+
+    def __init__(self, session: OnnxSession, spec: DecoderSpec, kv: KvPool, *, first: int, last: int, width: int):
+        rows = last - first
+        self.input_ids = np.zeros(rows * width, np.int64)
+        self.seqlens_k = np.zeros(rows, np.int32)
+        self.total = np.zeros(1, np.int32)
+        self.last_index = np.zeros(rows, np.int64)
+        self.logits = Logits(
+            np.zeros((rows, spec.vocab_size), np.float32),
+            np.zeros((rows, spec.top_k), np.float32),
+            np.zeros((rows, spec.top_k), np.int64),
+        )
+        self._rows = rows
+        self._tokens = 0
+        self.binding: Binding = session.binding()
+        inputs: dict[str, NDArray[Any]] = {
+            "seqlens_k": self.seqlens_k,
+            "total_sequence_length": self.total,
+            "last_index": self.last_index,
+        }
+        outputs: dict[str, NDArray[Any]] = {
+            "logits": self.logits.full,
+            "top_values": self.logits.top_values,
+            "top_ids": self.logits.top_ids,
+        }
+        for name, array in inputs.items():
+            self.binding.bind_input(name, DeviceArray.of(array))
+        for name, array in outputs.items():
+            self.binding.bind_output(name, DeviceArray.of(array))
+        for part in range(2 * spec.num_layers):
+            name = f"{'value' if part % 2 else 'key'}.{part // 2}"
+            view = kv.memory.view(part, first, last)
+            self.binding.bind_input(f"past_{name}", view)
+            self.binding.bind_output(f"present_{name}", view)
+
+    def feed(self, token_ids: NDArray[np.int64], lengths: NDArray[np.int32]) -> None:
+        """Set the inputs: `token_ids` (rows, tokens) to append after `lengths` (rows,) cached ones."""
+        tokens = token_ids.shape[1]
+        flat = self.input_ids[: self._rows * tokens]
+        flat[:] = token_ids.reshape(-1)
+        if tokens != self._tokens:
+            self.binding.bind_input("input_ids", DeviceArray.of(flat.reshape(self._rows, tokens)))
+            self._tokens = tokens
+        self.seqlens_k[:] = lengths + (tokens - 1)
+        self.total[0] = int(self.seqlens_k.max()) + 1
+        self.last_index[:] = tokens - 1
+
+
+class Decoder:
+    """A loaded decoder and the KV pool it writes to. Not thread-safe: the engine thread owns it.
+
+    Attributes:
+        spec: What the graph is.
+        kv: Its slots.
+        provider: The execution provider that the session really got.
+        fallback_reason: Why not CUDA under `device = "auto"`; empty otherwise.
+    """
+
+    def __init__(self, session: OnnxSession, spec: DecoderSpec, kv: KvPool, *, max_chunk_tokens: int) -> None:
+        self.spec = spec
+        self.kv = kv
+        self.max_chunk_tokens = max_chunk_tokens
+        self.provider = session.provider
+        self.fallback_reason = session.fallback_reason
+        self._session = session
+        self._bound: dict[tuple[int, int], _Rows] = {}
+
+    @classmethod
+    def load(cls, folder: Path, *, config: EngineConfig) -> Self:
+        """Open `decoder.onnx` and `decoder.json`, reserve the KV pool, and check that the graph computes.
+
+        Raises:
+            CorruptModel: A file is missing or does not load, the graph lacks an input or output, or the check fails.
+            DeviceUnavailable: `config.device` is `cuda` and cannot be had.
+        """
+        spec = DecoderSpec.load(folder / "decoder.json")
+        path = folder / "decoder.onnx"
+        session = open_session(path, device=config.device, threads=config.threads)
+        _check_names(path, session, spec)
+        memory = allocate_kv(
+            spec,
+            num_slots=config.num_slots,
+            max_context_tokens=min(config.max_context_tokens, spec.max_context_tokens),
+            device=session.device,
+        )
+        decoder = cls(session, spec, KvPool(memory), max_chunk_tokens=config.prefill_chunk_tokens)
+        _self_test(path, decoder)
+        return decoder
+
+    def prefill(
+        self, slot: int, token_ids: Sequence[int], *, num_cached_tokens: int, stop: StopFlag | None = None
+    ) -> Logits:
+        """Append a prompt chunk to one slot.
+
+        Args:
+            slot: Its index in the pool.
+            token_ids: 1 to `max_chunk_tokens` ids.
+            num_cached_tokens: Valid tokens already in the slot; rows from there on are overwritten.
+            stop: Ends the run from another thread.
+
+        Returns:
+            One row: the logits after the chunk's last token.
+
+        Raises:
+            RunTerminated: `stop` was set. Rows from `num_cached_tokens` on are undefined, those before it are intact.
+        """
+        if not 1 <= len(token_ids) <= self.max_chunk_tokens:
+            raise ValueError(f"a chunk is 1 to {self.max_chunk_tokens} tokens, got {len(token_ids)}")
+        ids = np.array(token_ids, np.int64)[None, :]
+        return self._run(slot, ids, np.array([num_cached_tokens], np.int32), stop)
+
+    def decode(
+        self,
+        first_slot: int,
+        token_ids: Sequence[int],
+        *,
+        num_cached_tokens: Sequence[int],
+        stop: StopFlag | None = None,
+    ) -> Logits:
+        """Append one token to each of several neighbouring slots, whatever their lengths.
+
+        Args:
+            first_slot: Index of the first slot.
+            token_ids: One id a slot.
+            num_cached_tokens: Valid tokens in each slot; the row after them is overwritten.
+            stop: Ends the run from another thread.
+
+        Returns:
+            One row a slot. A row does not depend on the others.
+
+        Raises:
+            RunTerminated: `stop` was set. The cached rows are intact.
+        """
+        ids = np.array(token_ids, np.int64)[:, None]
+        return self._run(first_slot, ids, np.array(num_cached_tokens, np.int32), stop)
+
+    def _run(
+        self, first: int, token_ids: NDArray[np.int64], lengths: NDArray[np.int32], stop: StopFlag | None
+    ) -> Logits:
+        longest = int(lengths.max()) + token_ids.shape[1]
+        if longest > self.kv.max_context_tokens:
+            raise ValueError(f"{longest} tokens do not fit a slot of {self.kv.max_context_tokens}")
+        rows = self._rows(first, first + len(token_ids))
+        rows.feed(token_ids, lengths)
+        rows.binding.run(stop)
+        return rows.logits
+
+    def _rows(self, first: int, last: int) -> _Rows:
+        if (first, last) not in self._bound:
+            width = self.max_chunk_tokens if last - first == 1 else 1
+            self._bound[first, last] = _Rows(self._session, self.spec, self.kv, first=first, last=last, width=width)
+        return self._bound[first, last]
+
+
+def _check_names(path: Path, session: OnnxSession, spec: DecoderSpec) -> None:
+    parts = [f"{kind}.{layer}" for layer in range(spec.num_layers) for kind in ("key", "value")]
+    inputs = {"input_ids", "seqlens_k", "total_sequence_length", "last_index", *(f"past_{part}" for part in parts)}
+    outputs = {"logits", "top_values", "top_ids", *(f"present_{part}" for part in parts)}
+    wrong = (inputs ^ set(session.input_names)) | (outputs ^ set(session.output_names))
+    if wrong:
+        raise CorruptModel(
+            f"{path}: the graph's inputs and outputs are not those of decoder.json: {', '.join(sorted(wrong)[:6])}",
+            hint="the model was built by another version: npc-engine models remove NAME, then pull it again",
+        )
+
+
+def _self_test(path: Path, decoder: Decoder) -> None:
+    """Run a few tokens whole and token by token in slot 0; both ways must give finite, like logits."""
+    ids = [(7 * step + 1) % decoder.spec.vocab_size for step in range(_SELF_TEST_TOKENS)]
+    try:
+        whole = decoder.prefill(0, ids, num_cached_tokens=0).full.copy()
+        decoder.prefill(0, ids[:-1], num_cached_tokens=0)
+        last = decoder.decode(0, ids[-1:], num_cached_tokens=[len(ids) - 1])
+    except Exception as error:  # whatever the runtime raises, the graph is not the one decoder.json describes
+        raise CorruptModel(
+            f"{path}: the graph loads but does not run: {error}",
+            hint="npc-engine models verify NAME, then pull it again",
+        ) from error
+    if not np.isfinite(whole).all():
+        raise CorruptModel(f"{path}: the graph computes NaN", hint="npc-engine models verify NAME, then pull it again")
+    apart = float(np.linalg.norm(whole - last.full) / max(float(np.linalg.norm(whole)), 1e-6))
+    if apart > _SELF_TEST_TOLERANCE or last.top_values[0, 0] != last.full.max():
+        raise CorruptModel(
+            f"{path}: prefill and decode disagree by {apart:.0%} on this processor",
+            hint="run `npc-engine doctor` and report its output; another onnxruntime 1.31 build may be sound",
+        )

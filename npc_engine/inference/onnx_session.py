@@ -1,0 +1,272 @@
+"""Sessions of ONNX Runtime: which provider they really got, bindings by address, and stopping a run.
+
+The only module that imports onnxruntime. It knows nothing of models: arrays in, arrays out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import platform
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from npc_engine.config import Device
+from npc_engine.errors import CorruptModel, DeviceUnavailable
+
+CPU_PROVIDER = "CPUExecutionProvider"
+CUDA_PROVIDER = "CUDAExecutionProvider"
+
+_FATAL = 4
+_ERROR = 3
+
+
+class RunTerminated(Exception):
+    """A run was stopped by its StopFlag; its outputs are undefined."""
+
+
+class StopFlag:
+    """Stops the runs that carry it, from any thread. One-way: a stopped flag stays stopped."""
+
+    def __init__(self) -> None:
+        self.options = ort.RunOptions()
+
+    def stop(self) -> None:
+        """Make current and later runs with this flag end with RunTerminated within milliseconds."""
+        self.options.terminate = True
+
+
+@dataclass(frozen=True)
+class DeviceArray:
+    """A C-contiguous array at an address on a device. The owner must outlive every use.
+
+    Attributes:
+        device: Where the address is valid.
+        address: First byte.
+        shape: Dimensions.
+        dtype: Element type.
+    """
+
+    device: Literal["cpu", "cuda"]
+    address: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> DeviceArray:
+        """Describe a host array; refuses one that is not C-contiguous."""
+        if not array.flags.c_contiguous:
+            raise ValueError("array must be C-contiguous")
+        return cls("cpu", array.ctypes.data, array.shape, array.dtype)
+
+
+class Binding:
+    """Inputs and outputs of a session tied to addresses, so that a run allocates and converts nothing."""
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self._session = session
+        self._binding = session.io_binding()
+
+    def bind_input(self, name: str, array: DeviceArray) -> None:
+        """Read the input from this address at each run; replaces what was bound."""
+        self._binding.bind_input(name, array.device, 0, array.dtype.type, array.shape, array.address)
+
+    def bind_output(self, name: str, array: DeviceArray) -> None:
+        """Write the output to this address at each run; replaces what was bound."""
+        self._binding.bind_output(name, array.device, 0, array.dtype.type, array.shape, array.address)
+
+    def run(self, stop: StopFlag | None = None) -> None:
+        """Run once; the GIL is released meanwhile.
+
+        Raises:
+            RunTerminated: `stop` was set; the bound outputs are undefined.
+        """
+        options = stop.options if stop is not None else None
+        try:
+            self._session.run_with_iobinding(self._binding, options)
+        except Exception as error:  # the runtime's own exception classes are private to its binding
+            if stop is not None and stop.options.terminate:
+                raise RunTerminated from error
+            raise
+
+
+class OnnxSession:
+    """One loaded graph.
+
+    Attributes:
+        provider: The execution provider that the session really got.
+        fallback_reason: Why it is not CUDA although `auto` would have taken it; empty otherwise.
+    """
+
+    def __init__(self, session: ort.InferenceSession, *, fallback_reason: str) -> None:
+        self._session = session
+        self.provider: str = session.get_providers()[0]
+        self.fallback_reason = fallback_reason
+        self.input_names = tuple(value.name for value in session.get_inputs())
+        self.output_names = tuple(value.name for value in session.get_outputs())
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        """Where the session's large tensors live."""
+        return "cuda" if self.provider == CUDA_PROVIDER else "cpu"
+
+    def binding(self) -> Binding:
+        """A new, empty binding; every input and output must be bound before its first run."""
+        return Binding(self._session)
+
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Run once with host arrays; thread-safe. Returns the named outputs in order."""
+        result: list[NDArray[Any]] = self._session.run(list(outputs), dict(inputs))
+        return result
+
+
+def open_session(path: Path, *, device: Device, threads: int) -> OnnxSession:
+    """Load a graph on the device asked for.
+
+    Thread pools stop spinning when a run ends: with several sessions on the same cores, spinning threads of idle
+    sessions slow the busy one two to three times. Source: measured on 2 cores, median decode step 18-30 ms with
+    default spinning against 8-11 ms with this setting, equal to one pool shared by all sessions.
+
+    Args:
+        path: The `.onnx` file; its external data lies beside it.
+        device: `auto` takes CUDA where wheel, driver and libraries offer it and else says why not.
+        threads: CPU threads of this session.
+
+    Raises:
+        CorruptModel: The graph is missing or does not load.
+        DeviceUnavailable: `device` is `cuda` and the session cannot have it.
+    """
+    reason = "" if device == "cpu" else cuda_problem()
+    if device == "cuda" and reason:
+        raise _unavailable(reason)
+    use_cuda = device != "cpu" and not reason
+    session = _create(path, use_cuda=use_cuda, threads=threads)
+    opened = OnnxSession(session, fallback_reason=reason)
+    if use_cuda and opened.device != "cuda":
+        # onnxruntime falls back to the CPU without raising, so the session is asked what it got.
+        reason = "onnxruntime could not start its CUDA provider although driver and libraries load"
+        if device == "cuda":
+            raise _unavailable(reason)
+        opened.fallback_reason = reason
+    return opened
+
+
+def _create(path: Path, *, use_cuda: bool, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERROR
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    providers = [CUDA_PROVIDER, CPU_PROVIDER] if use_cuda else [CPU_PROVIDER]
+    try:
+        with _quiet():
+            return ort.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
+    except Exception as error:  # the runtime's own exception classes are private to its binding
+        raise CorruptModel(
+            f"{path}: {_first_line(error)}", hint="npc-engine models verify NAME, then pull it again"
+        ) from error
+
+
+def _unavailable(reason: str) -> DeviceUnavailable:
+    return DeviceUnavailable(
+        f"no CUDA: {reason}",
+        hint="set device = auto or cpu; or install a driver and `pip install npc-dialogue-engine[cuda]`, "
+        "then run `npc-engine doctor`",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the runtime's own report of missing CUDA libraries off the terminal; we give the reason ourselves."""
+    ort.set_default_logger_severity(_FATAL)
+    try:
+        yield
+    finally:
+        ort.set_default_logger_severity(_ERROR)
+
+
+@cache
+def cuda_problem() -> str:
+    """Why a session cannot have CUDA here, or "" when wheel, driver, device and libraries are all there.
+
+    Checked once a process, in order of cost, without starting the provider.
+    """
+    if CUDA_PROVIDER not in ort.get_available_providers():
+        return f"the installed onnxruntime {ort.__version__} is a CPU build"
+    windows = sys.platform == "win32"
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if windows else "libcuda.so.1")
+    except OSError:
+        return "no NVIDIA driver is installed"
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
+        return "the NVIDIA driver reports no device"
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):  # preload_dlls prints what it cannot find
+        ort.preload_dlls()
+    missing = [line for line in said.getvalue().splitlines() if line.startswith("Failed to load")]
+    return f"CUDA libraries are missing: {'; '.join(missing)}" if missing else ""
+
+
+def runtime_info() -> dict[str, str]:
+    """Describe the installed runtime, for `npc-engine doctor`. Starts no session.
+
+    Returns:
+        `onnxruntime` version, `packages` installed (two is a fault: they share a folder), `providers` the build
+        offers, `cuda` ("available" or why not), `build` details and `machine`.
+    """
+    packages = [
+        f"{name} {distribution.version}"
+        for name in ("onnxruntime", "onnxruntime-gpu")
+        for distribution in metadata.distributions(name=name)
+    ]
+    return {
+        "onnxruntime": str(ort.__version__),
+        "packages": ", ".join(dict.fromkeys(packages)),
+        "providers": ", ".join(ort.get_available_providers()),
+        "cuda": cuda_problem() or "available",
+        "build": str(ort.get_build_info()),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+class CudaBuffer:
+    """Zeroed memory on the first CUDA device, copied to and from in contiguous runs.
+
+    Copies run through a one-node graph bound by address: the runtime's Python API has no view of a device array.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._value = ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, dtype), "cuda", 0)
+        self.array = DeviceArray("cuda", self._value.data_ptr(), shape, dtype)
+        element = onnx.helper.np_dtype_to_tensor_dtype(dtype)
+        graph = onnx.helper.make_graph(
+            [onnx.helper.make_node("Identity", ["source"], ["target"])],
+            "copy",
+            [onnx.helper.make_tensor_value_info("source", element, ["n"])],
+            [onnx.helper.make_tensor_value_info("target", element, ["n"])],
+        )
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
+        self._copy = ort.InferenceSession(model.SerializeToString(), providers=[CUDA_PROVIDER, CPU_PROVIDER])
+
+    def copy(self, source: DeviceArray, target: DeviceArray) -> None:
+        """Copy one flat array; either side may be on the host."""
+        binding = Binding(self._copy)
+        binding.bind_input("source", source)
+        binding.bind_output("target", target)
+        binding.run()
