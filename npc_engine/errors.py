@@ -95,6 +95,7 @@ class SheetError(NpcEngineError):
         place = ":".join(str(part) for part in (path, line, column) if part not in ("", None))
         located = ": ".join(part for part in (place, key, message) if part)
         super().__init__(located, hint=hint)
+        self.problem = message
         self.path = Path(path) if path else None
         self.line = line
         self.column = column
@@ -284,6 +285,12 @@ class InvalidConstraint(RequestError):
     code = "NPC312"
 
 
+class ConnectionLost(RequestError):
+    """The server closed the connection or died; its conversations are gone, connect anew."""
+
+    code = "NPC313"
+
+
 # --- the operator: models ----------------------------------------------------------------------
 
 
@@ -359,6 +366,12 @@ class ModelBusy(ModelError):
     code = "NPC411"
 
 
+class InvalidModelName(ModelError):
+    """A name that cannot be a model's folder, or that is taken."""
+
+    code = "NPC412"
+
+
 # --- us ----------------------------------------------------------------------------------------
 
 
@@ -366,3 +379,17 @@ class InternalError(NpcEngineError):
     """A bug; the server's edge logs the traceback and answers with this."""
 
     code = "NPC500"
+
+
+# --- by code -----------------------------------------------------------------------------------
+
+
+def error_class(code: str) -> type[NpcEngineError] | None:
+    """The class whose `code` this is, or None."""
+    waiting = [NpcEngineError]
+    while waiting:
+        candidate = waiting.pop()
+        if candidate.code == code:
+            return candidate
+        waiting.extend(candidate.__subclasses__())
+    return None

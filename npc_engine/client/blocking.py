@@ -1,0 +1,337 @@
+"""The blocking game client.
+
+    with Client("tcp://127.0.0.1:5570") as client:
+        with client.open("weapon_merchant", player_id="ada") as talk:
+            for event in talk.say("What do you sell?"):
+                ...
+
+Nothing here waits for ever: an answer has `timeout_s`, a turn's next event the server's turn deadline
+more, and a server that dies ends every wait at once.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+from npc_engine.client.connection import Connection
+from npc_engine.client.curve import CurveKeys
+from npc_engine.client.turn import (
+    DEFAULT_ADDRESS,
+    DEFAULT_TIMEOUT_S,
+    A,
+    ActionFailed,
+    Event,
+    TurnProgress,
+    expect,
+    timed_out,
+)
+from npc_engine.errors import ConnectionLost, NpcEngineError
+from npc_engine.protocol import messages
+from npc_engine.protocol.messages import ActionCall, Sentence, TurnEnd
+
+OnAction = Callable[[ActionCall], Mapping[str, Any]]
+
+_Replies = queue.SimpleQueue[messages.Reply | NpcEngineError]
+
+
+class Client:
+    """A connection to a server. Connects on entering its `with` block, or by `connect`.
+
+    Args:
+        address: The server's address.
+        timeout_s: How long one answer may take.
+        keys: For a server with CURVE keys.
+
+    Its methods may be called from several threads; each conversation from one at a time.
+    """
+
+    def __init__(
+        self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = DEFAULT_TIMEOUT_S, keys: CurveKeys | None = None
+    ) -> None:
+        self._address = address
+        self._timeout_s = timeout_s
+        self._keys = keys
+        self._connection: Connection | None = None
+        self._welcome: messages.Welcome | None = None
+
+    def __enter__(self) -> Client:
+        self.connect()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def welcome(self) -> messages.Welcome:
+        """What the server said at `hello`: its version and limits.
+
+        Raises:
+            ConnectionLost: Not connected.
+        """
+        if self._welcome is None:
+            raise ConnectionLost("this client is not connected", hint="use it in a `with` block, or call connect()")
+        return self._welcome
+
+    def connect(self) -> None:
+        """Connect and say hello; again after `close` or ConnectionLost.
+
+        Raises:
+            RequestTimeout: No server answered.
+            UnsupportedVersion: The server speaks another protocol version.
+            ConnectionLost: The server refused the keys, or the address is not one.
+        """
+        self.close()
+        self._connection = Connection(self._address, keys=self._keys)
+        hello = {"protocol_version": messages.PROTOCOL_VERSION, "client": "npc_engine.client.Client"}
+        try:
+            self._welcome = self.request("hello", hello, messages.Welcome)
+        except BaseException:
+            self.close()
+            raise
+        self._connection.configure(self._welcome.limits)
+
+    def close(self) -> None:
+        """Say bye and disconnect; conversations end. Does nothing when not connected."""
+        connection, self._connection, self._welcome = self._connection, None, None
+        if connection is not None:
+            with suppress(ConnectionLost):
+                connection.submit("bye", {})
+            connection.close()
+
+    def characters(self) -> list[messages.CharacterEntry]:
+        """Who can be talked to."""
+        return self.request("list_characters", {}, messages.Characters).characters
+
+    def open(
+        self,
+        character_id: str,
+        *,
+        player_id: str,
+        player_name: str | None = None,
+        state: Mapping[str, Any] | None = None,
+        on_action: OnAction | None = None,
+    ) -> Conversation:
+        """Open a conversation.
+
+        Args:
+            character_id: One of `characters()`.
+            player_id: The game's stable id of the player.
+            player_name: How the character may address the player.
+            state: The game's state now.
+            on_action: Runs each action the character asks for and returns its result; raises ActionFailed for one
+                that did not happen. Without it, answer ActionCall events in the loop.
+
+        Raises:
+            UnknownCharacter, InvalidState, TooManyConversations, Overloaded: Nothing was opened.
+        """
+        fields = {
+            "character_id": character_id,
+            "player_id": player_id,
+            "player_name": player_name,
+            "state": dict(state or {}),
+        }
+        opened = self.request("open_conversation", fields, messages.ConversationOpened)
+        return Conversation(self, opened, on_action=on_action)
+
+    def world_event(self, text: str, *, game_time: float | None = None) -> None:
+        """Tell the characters of all this client's conversations what the game knows now."""
+        self.request("world_event", {"text": text, "game_time": game_time}, messages.Ok)
+
+    def health(self) -> messages.HealthReport:
+        """How the engine and the server are."""
+        return self.request("health", {}, messages.HealthReport)
+
+    def metrics(self) -> str:
+        """The metrics in the Prometheus text format."""
+        return self.request("metrics", {}, messages.MetricsReport).text
+
+    def request(self, kind: str, fields: Mapping[str, Any], answer: type[A]) -> A:
+        """Send any request that has one answer, and wait for it.
+
+        Raises:
+            RequestTimeout: No answer within `timeout_s`; the connection stays usable.
+            ConnectionLost: Not connected, or the server is gone.
+            NpcEngineError: What the server answered, by its code.
+        """
+        request_id, replies = self.submit(kind, fields)
+        try:
+            return expect(replies.get(timeout=self._timeout_s), answer)
+        except queue.Empty:
+            self.forget(request_id)
+            raise timed_out(kind, self._address, self._timeout_s) from None
+
+    def submit(self, kind: str, fields: Mapping[str, Any]) -> tuple[int, _Replies]:
+        """Send a request; returns its id and the queue that its replies go to.
+
+        Raises:
+            ProtocolError: The message is not legal or beyond the server's limits.
+            ConnectionLost: Not connected, or the server is gone.
+        """
+        if self._connection is None:
+            raise ConnectionLost("this client is not connected", hint="use it in a `with` block, or call connect()")
+        replies: _Replies = queue.SimpleQueue()
+        return self._connection.submit(kind, fields, replies.put), replies
+
+    def forget(self, request_id: int) -> None:
+        """Let later replies to this request go to nobody."""
+        if self._connection is not None:
+            self._connection.forget(request_id)
+
+    @property
+    def event_timeout_s(self) -> float:
+        """How long a turn may be silent: the server ends every turn by its deadline."""
+        return self.welcome.limits.turn_deadline_s + self._timeout_s
+
+    @property
+    def address(self) -> str:
+        """The server's address."""
+        return self._address
+
+
+class Conversation:
+    """One player and one character. `Client.open` makes it; it closes with its `with` block."""
+
+    def __init__(
+        self, client: Client, opened: messages.ConversationOpened, *, on_action: OnAction | None = None
+    ) -> None:
+        self.id = opened.conversation_id
+        self.greeting = opened.greeting
+        self._client = client
+        self._on_action = on_action
+        self._is_closed = False
+
+    def __enter__(self) -> Conversation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def say(self, text: str) -> Turn:
+        """The player speaks; iterate over the turn, or `finish()` it.
+
+        Raises:
+            TextTooLong, TurnInProgress, Overloaded, ConversationClosed: While iterating; the turn is over.
+        """
+        return Turn(self._client, self, text, on_action=self._on_action)
+
+    def answer(self, call: ActionCall, result: Mapping[str, Any]) -> None:
+        """Say what an action did.
+
+        Raises:
+            UnknownActionCall: Nobody waits for it any more.
+        """
+        self._request("action_result", {"call_id": call.call_id, "result": dict(result)})
+
+    def refuse(self, call: ActionCall, reason: str) -> None:
+        """Say why an action did not happen, in words the character may use.
+
+        Raises:
+            UnknownActionCall: Nobody waits for it any more.
+        """
+        self._request("action_result", {"call_id": call.call_id, "error": reason})
+
+    def cancel(self) -> bool:
+        """Stop the running turn, whose TurnEnd still arrives; False where none runs."""
+        return bool(self._request("cancel", {}).cancelled)
+
+    def world_event(self, text: str, *, game_time: float | None = None) -> None:
+        """Tell this character what the game knows now."""
+        self._request("world_event", {"text": text, "game_time": game_time})
+
+    def set_state(self, changes: Mapping[str, Any]) -> None:
+        """Change the game's state as this character sees it.
+
+        Raises:
+            InvalidState: Nothing has changed.
+        """
+        self._request("set_state", {"changes": dict(changes)})
+
+    def close(self) -> None:
+        """Close the conversation; a running turn is cancelled. Does nothing the second time."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        # With the connection, the conversation is gone already.
+        with suppress(ConnectionLost):
+            self._client.request("close_conversation", {"conversation_id": self.id}, messages.ConversationClosed)
+
+    def _request(self, kind: str, fields: Mapping[str, Any]) -> messages.Ok:
+        return self._client.request(kind, {"conversation_id": self.id, **fields}, messages.Ok)
+
+
+class Turn:
+    """One turn as it arrives: an iterator of Token, Sentence, ActionCall and, last, TurnEnd."""
+
+    def __init__(
+        self, client: Client, conversation: Conversation, text: str, *, on_action: OnAction | None = None
+    ) -> None:
+        self._client = client
+        self._conversation = conversation
+        self._on_action = on_action
+        self._progress = TurnProgress()
+        self._request_id, self._replies = client.submit("say", {"conversation_id": conversation.id, "text": text})
+
+    @property
+    def text(self) -> str:
+        """The reply: whole once the turn has ended, as far as it was heard before."""
+        return self._progress.text
+
+    @property
+    def end(self) -> TurnEnd | None:
+        """The TurnEnd, once it has arrived."""
+        return self._progress.end
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        if self._progress.is_over:
+            raise StopIteration
+        timeout_s = self._client.event_timeout_s
+        try:
+            reply = self._replies.get(timeout=timeout_s)
+        except queue.Empty:
+            self._client.forget(self._request_id)
+            raise self._progress.fail(timed_out("say", self._client.address, timeout_s)) from None
+        event = self._progress.take(reply)
+        if self._on_action is not None and isinstance(event, ActionCall):
+            self._run_action(self._on_action, event)
+        return event
+
+    def sentences(self) -> Iterator[str]:
+        """The reply, sentence by sentence."""
+        for event in self:
+            if isinstance(event, Sentence):
+                yield event.text
+
+    def finish(self) -> TurnEnd:
+        """Hear the turn to its end.
+
+        Raises:
+            NpcEngineError: The error that ended it instead, also when it was raised before.
+        """
+        for _ in self:
+            pass
+        return self._progress.finished()
+
+    def cancel(self) -> TurnEnd:
+        """Stop the turn and hear it to its end; what was heard before stays."""
+        if not self._progress.is_over:
+            self._conversation.cancel()
+        return self.finish()
+
+    def _run_action(self, on_action: OnAction, call: ActionCall) -> None:
+        try:
+            result = on_action(call)
+        except ActionFailed as failure:
+            self._conversation.refuse(call, failure.reason)
+        else:
+            self._conversation.answer(call, result)
