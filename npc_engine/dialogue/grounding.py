@@ -23,7 +23,7 @@ from npc_engine.sheets.schema import CharacterSheet, UnknownTopic
 PremiseKind = Literal["fact", "event", "relationship", "action_result"]
 
 MAX_PREMISES = 6
-# Scores are cosine plus LEXICAL_WEIGHT times BM25 over its own maximum: see docs/log.md, "How premises are ranked".
+# A score is cosine plus LEXICAL_WEIGHT times the share of BM25: see docs/log.md, "How premises are ranked".
 LEXICAL_WEIGHT = 0.35
 # A premise below this is about something else. Set where no question of the shipped characters loses its fact.
 MIN_SCORE = 0.25
@@ -180,8 +180,7 @@ class Grounder:
 
 def hybrid(cosines: NDArray[np.float32], bm25: NDArray[np.float32]) -> NDArray[np.float32]:
     """One score a candidate from both rankings; (n,) float32, about 0 to 1.35."""
-    top = float(bm25.max(initial=0.0))
-    return (cosines + (LEXICAL_WEIGHT * bm25 / top if top > 0 else 0.0)).astype(np.float32)
+    return (cosines + LEXICAL_WEIGHT * bm25).astype(np.float32)
 
 
 def _searched(text: str, tags: Iterable[str]) -> str:

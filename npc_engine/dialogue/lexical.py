@@ -56,18 +56,27 @@ class Bm25:
             for term, count in document.items():
                 postings.setdefault(term, []).append((index, count))
         self._num_documents = len(texts)
-        self._weights: dict[str, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
+        self._idf_unseen = float(np.log1p((len(texts) + 0.5) / 0.5))
+        self._weights: dict[str, tuple[NDArray[np.int64], NDArray[np.float32], float]] = {}
         for term, entries in postings.items():
             rows = np.array([index for index, _ in entries])
             counts = np.array([count for _, count in entries], np.float32)
-            idf = np.log1p((len(texts) - len(rows) + 0.5) / (len(rows) + 0.5))
-            self._weights[term] = rows, (idf * counts * (K1 + 1) / (counts + norm[rows])).astype(np.float32)
+            idf = float(np.log1p((len(texts) - len(rows) + 0.5) / (len(rows) + 0.5)))
+            self._weights[term] = rows, (idf * counts * (K1 + 1) / (counts + norm[rows])).astype(np.float32), idf
 
     def scores(self, query: str) -> NDArray[np.float32]:
-        """(n_texts,) float32; 0 where no content word is shared."""
+        """(n_texts,) float32: BM25 as a share of what a text with every content word of the query would score.
+
+        0 where no content word is shared, about 1 where all are. Dividing by the best text's score instead would lift
+        a text that shares one common word to 1 whenever no text shares more.
+        """
         total = np.zeros(self._num_documents, np.float32)
+        ideal = 0.0
         for term in set(terms(query)):
             if term in self._weights:
-                rows, weights = self._weights[term]
+                rows, weights, idf = self._weights[term]
                 total[rows] += weights
-        return total
+                ideal += idf
+            else:
+                ideal += self._idf_unseen
+        return total / ideal if ideal > 0 else total

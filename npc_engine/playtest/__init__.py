@@ -1,0 +1,1 @@
+"""Playtesting: ordinary clients of the protocol that talk to characters, with no private door."""

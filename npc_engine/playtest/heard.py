@@ -1,0 +1,68 @@
+"""One turn as a client hears it, with the figures that players feel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from npc_engine.client.blocking import Conversation
+from npc_engine.client.turn import Event
+from npc_engine.protocol.messages import ActionCall, Sentence, Token, TurnEnd
+
+
+@dataclass(kw_only=True)
+class HeardTurn:
+    """What was heard, and when, measured at the client from the moment the line was sent.
+
+    Attributes:
+        line: What the player said.
+        reply: The whole reply.
+        actions: The actions the game was asked for.
+        time_to_first_token_s: To the first piece of speech.
+        time_to_first_sentence_s: To the first whole sentence.
+        total_s: To the end of the turn.
+        end: The turn's end with its trace; None until it has come.
+    """
+
+    line: str
+    reply: str = ""
+    actions: list[ActionCall] = field(default_factory=list)
+    time_to_first_token_s: float = 0.0
+    time_to_first_sentence_s: float = 0.0
+    total_s: float = 0.0
+    end: TurnEnd | None = None
+
+    @property
+    def trace(self) -> dict[str, Any]:
+        """The turn's trace; empty until it has ended."""
+        return dict(self.end.trace) if self.end is not None else {}
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Decoding speed after the first token; None for an authored line or a reply of one token."""
+        seconds = self.trace.get("latency", {}).get("time_per_output_token_s", 0.0)
+        return 1.0 / seconds if seconds else None
+
+
+def hear(talk: Conversation, heard: HeardTurn) -> Iterator[Event]:
+    """Say `heard.line`, pass every event on, and fill `heard` in.
+
+    Raises:
+        NpcEngineError: The server refused the line, or is gone.
+    """
+    begun = time.perf_counter()
+    for event in talk.say(heard.line):
+        elapsed_s = time.perf_counter() - begun
+        match event:
+            case Token():
+                heard.reply += event.text
+                heard.time_to_first_token_s = heard.time_to_first_token_s or elapsed_s
+            case Sentence():
+                heard.time_to_first_sentence_s = heard.time_to_first_sentence_s or elapsed_s
+            case ActionCall():
+                heard.actions.append(event)
+            case TurnEnd():
+                heard.reply, heard.end, heard.total_s = event.text, event, elapsed_s
+        yield event
