@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "dialogue": {"errors", "config", "metrics", "guard", "actions", "sheets", "inference", "models"},
     "server": {"errors", "config", "metrics", "protocol", "dialogue"},
     "client": {"errors", "protocol"},
-    "cli": {"errors", "config", "metrics", "protocol", "inference", "models", "sheets", "dialogue", "server", "client"},
+    "playtest": {"errors", "protocol", "client", "sheets"},
+    "cli": {"errors", "config", "metrics", "protocol", "inference", "models", "sheets", "dialogue", "server", "client", "playtest"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

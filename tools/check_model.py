@@ -94,7 +94,7 @@ def greedy(decoder: Decoder, prompt: list[int], num_tokens: int) -> list[int]:
         logits = decoder.prefill(0, prompt[start : start + step], num_cached_tokens=start)
     tokens = [int(logits.top_ids[0, 0])]
     while len(tokens) < num_tokens:
-        logits = decoder.decode(0, tokens[-1:], [len(prompt) + len(tokens) - 1])
+        logits = decoder.decode(0, tokens[-1:], num_cached_tokens=[len(prompt) + len(tokens) - 1])
         tokens.append(int(logits.top_ids[0, 0]))
     return tokens
 
@@ -102,8 +102,9 @@ def greedy(decoder: Decoder, prompt: list[int], num_tokens: int) -> list[int]:
 def compare_greedy(
     decoder: Decoder, reference: ReferenceDecoder, prompts: list[list[int]], *, num_tokens: int = NUM_TOKENS
 ) -> list[tuple[int, float | None]]:
-    """For each prompt, how many leading tokens are equal; and where one is not, by how many logits the reference's
-    best token leads its second there.
+    """For each prompt, how many leading tokens are equal, and the reference's gap where one is not.
+
+    The gap is by how many logits its best token leads its second: a near-tie may fall either way.
     """
     rows: list[tuple[int, float | None]] = []
     for prompt in prompts:
@@ -116,7 +117,7 @@ def compare_greedy(
 
 def graph_logits(decoder: Decoder, ids: list[int]) -> NDArray[np.float32]:
     """Logits after each token, (tokens, vocab_size): one decode step a token."""
-    return np.concatenate([decoder.decode(0, [token], [i]).full.copy() for i, token in enumerate(ids)])
+    return np.concatenate([decoder.decode(0, [token], num_cached_tokens=[i]).full.copy() for i, token in enumerate(ids)])
 
 
 def divergence(reference: NDArray[np.float32], graph: NDArray[np.float32]) -> Divergence:

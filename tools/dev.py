@@ -51,7 +51,7 @@ def play(arguments: list[str]) -> int:
 
 def test(arguments: list[str]) -> int:
     """Lint, types, tests. Without a network the tests that need models are skipped, with the reason."""
-    if engine("models", "pull", "tiny", "encoder") != 0:
+    if any([engine("models", "pull", name) for name in ("tiny", "encoder")]):
         print("\nThe models could not be fetched: tests marked `model` will be skipped.\n", flush=True)
     steps = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["pytest", *arguments]]
     for step in steps:

@@ -37,15 +37,25 @@ class Weights(Protocol):
     eps: float
     inverse_frequencies: NDArray[np.float64]
 
-    def matrix(self, name: str) -> Array: ...
+    def matrix(self, name: str) -> Array:
+        """(outputs, inputs) float32."""
+        ...
 
-    def bias(self, name: str) -> Array | None: ...
+    def bias(self, name: str) -> Array | None:
+        """(outputs,) float32, or None where the product has none."""
+        ...
 
-    def norm(self, name: str) -> Array: ...
+    def norm(self, name: str) -> Array:
+        """(size,) float32."""
+        ...
 
-    def embedding(self, ids: NDArray[np.int64]) -> Array: ...
+    def embedding(self, ids: NDArray[np.int64]) -> Array:
+        """(tokens, hidden) float32."""
+        ...
 
-    def head(self) -> Iterator[Array]: ...
+    def head(self) -> Iterator[Array]:
+        """The output matrix in row chunks."""
+        ...
 
 
 class SourceWeights:
@@ -58,20 +68,25 @@ class SourceWeights:
         self.inverse_frequencies = source.config.inverse_frequencies
 
     def matrix(self, name: str) -> Array:
+        """(outputs, inputs) float32."""
         return self._source.tensors[f"{name}.weight"].floats()
 
     def bias(self, name: str) -> Array | None:
+        """(outputs,) float32, or None where the product has none."""
         tensor = self._source.tensors.get(f"{name}.bias")
         return tensor.floats() if tensor else None
 
     def norm(self, name: str) -> Array:
+        """(size,) float32."""
         return self._source.tensors[f"{name}.weight"].floats()
 
     def embedding(self, ids: NDArray[np.int64]) -> Array:
+        """(tokens, hidden) float32."""
         table = self._source.tensors["token_embd.weight"]
         return np.concatenate([table.float_rows(int(i), int(i) + 1) for i in ids])
 
     def head(self) -> Iterator[Array]:
+        """The output matrix in row chunks."""
         table = self._source.tensors.get("output.weight") or self._source.tensors["token_embd.weight"]
         for start in range(0, table.num_rows, _HEAD_ROWS):
             yield table.float_rows(start, min(start + _HEAD_ROWS, table.num_rows))
@@ -91,6 +106,7 @@ class FolderWeights:
         self.inverse_frequencies = np.arctan2(sin.astype(np.float64), cos.astype(np.float64))
 
     def matrix(self, name: str) -> Array:
+        """(outputs, inputs) float32."""
         layer, _, part = name.rpartition(".")
         rows = self._qkv_rows(part)
         if rows is not None:
@@ -98,18 +114,22 @@ class FolderWeights:
         return self._whole(name)
 
     def bias(self, name: str) -> Array | None:
+        """(outputs,) float32, or None where the product has none."""
         layer, _, part = name.rpartition(".")
         rows = self._qkv_rows(part)
         found = self._arrays.get(f"{name if rows is None else layer + '.attn_qkv'}.bias")
         return None if found is None else found.astype(np.float32)[rows or slice(None)]
 
     def norm(self, name: str) -> Array:
+        """(size,) float32."""
         return self._arrays[f"{name}.weight"].astype(np.float32)
 
     def embedding(self, ids: NDArray[np.int64]) -> Array:
+        """(tokens, hidden) float32."""
         return self._whole("token_embd")[ids]
 
     def head(self) -> Iterator[Array]:
+        """The output matrix in row chunks."""
         with suppress(KeyError):
             yield self._whole("output")
             return

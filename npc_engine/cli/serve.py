@@ -57,10 +57,12 @@ def serve(
 
     def announce(address: str) -> None:
         for name, value in _scalars(dialogue.health()):
-            out.print(f"{name + ':':<24} {value}", markup=False, highlight=False)
+            out.print(f"{name + ':':<24} {value}", markup=False, highlight=False, soft_wrap=True)
         for character in dialogue.characters():
-            out.print(f"{'character:':<24} {character.id} ({character.name}, {character.role})", markup=False)
-        out.print(f"{'address:':<24} {address}", markup=False, highlight=False)
+            out.print(
+                f"{'character:':<24} {character.id} ({character.name}, {character.role})", markup=False, soft_wrap=True
+            )
+        out.print(f"{'address:':<24} {address}", markup=False, highlight=False, soft_wrap=True)
         out.print("ready; Ctrl+C stops", markup=False)
 
     report = run_server(dialogue, config=settings, on_ready=announce)

@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 
@@ -140,7 +140,8 @@ class InferenceEngine:
         """Continue a prompt.
 
         Closing the iterator or cancelling the task that reads it cancels the request: its prefill or lone decode step
-        stops within milliseconds, a decode step shared with others is finished first. The conversation's cached tokens stay valid.
+        stops within milliseconds, a decode step shared with others is finished first. What the conversation has cached
+        stays valid.
 
         Args:
             prompt_ids: The whole prompt; what is cached of it is not computed again.
@@ -290,7 +291,7 @@ class InferenceEngine:
             return
         with self._stoppable_run(sequence) as stop:
             logits = self.decoder.prefill(
-                _slot(sequence).index, batch.chunk, num_cached_tokens=len(_slot(sequence).token_ids), stop=stop
+                sequence.held_slot.index, batch.chunk, num_cached_tokens=len(sequence.held_slot.token_ids), stop=stop
             )
             self._scheduler.extend(sequence, batch.chunk)
             if sequence.num_remaining_prompt_tokens > 0:
@@ -304,9 +305,9 @@ class InferenceEngine:
         last_ids = [sequence.output_ids[-1] for sequence in sequences]
         with self._stoppable_run(sequences[0]) if len(sequences) == 1 else contextlib.nullcontext() as stop:
             logits = self.decoder.decode(
-                _slot(sequences[0]).index,
+                sequences[0].held_slot.index,
                 last_ids,
-                num_cached_tokens=[len(_slot(sequence).token_ids) for sequence in sequences],
+                num_cached_tokens=[len(sequence.held_slot.token_ids) for sequence in sequences],
                 stop=stop,
             )
             for sequence, token_id in zip(sequences, last_ids, strict=True):

@@ -159,7 +159,7 @@ def _draw(rows: Sequence[SamplerRow], logits: NDArray[np.float64]) -> NDArray[np
     min_p = np.array([p.min_p for p in params])[:, None]
 
     weights = np.exp((logits - logits[:, :1]) / temperature)
-    weights[np.broadcast_to(np.arange(k) >= top_k, weights.shape)] = 0
+    weights[np.arange(k) >= top_k] = 0
     before = np.cumsum(weights, axis=1) - weights
     total = weights.sum(axis=1, keepdims=True)
     weights[before >= top_p * total] = 0

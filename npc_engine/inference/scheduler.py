@@ -122,7 +122,7 @@ class Scheduler:
 
     def extend(self, sequence: Sequence, token_ids: tuple[int, ...]) -> None:
         """Record that these tokens' keys and values now lie in the sequence's slot."""
-        _slot(sequence).token_ids.extend(token_ids)
+        sequence.held_slot.token_ids.extend(token_ids)
 
     def finish(self, sequence: Sequence, reason: FinishReason) -> None:
         """End a sequence: park its slot for the conversation's next turn, or free it."""
@@ -150,7 +150,7 @@ class Scheduler:
 
     def keep_prefix(self, sequence: Sequence, key: str) -> bool:
         """Store a pinned snapshot of the sequence's prompt; False when it does not fit the byte budget."""
-        snapshot = self.kv.snapshot(_slot(sequence), sequence.num_prompt_tokens)
+        snapshot = self.kv.snapshot(sequence.held_slot, sequence.num_prompt_tokens)
         return self.store.insert(_prefix_key(key), snapshot, pinned=True)
 
     def drop_prefix(self, key: str) -> None:
@@ -168,7 +168,7 @@ class Scheduler:
         self.store.drop(_conversation_key(conversation_id))
 
     def _next_chunk(self, sequence: Sequence, *, is_shared: bool) -> tuple[int, ...]:
-        start = len(_slot(sequence).token_ids)
+        start = len(sequence.held_slot.token_ids)
         length = min(self._chunk_tokens, _SHARED_CHUNK_TOKENS) if is_shared else self._chunk_tokens
         return sequence.prompt_ids[start : start + length]
 
@@ -211,16 +211,11 @@ class Scheduler:
             self.store.insert(_conversation_key(slot.conversation_id), snapshot)
 
 
-def _slot(sequence: Sequence) -> Slot:
-    assert sequence.slot is not None, "the sequence is not running"
-    return sequence.slot
-
-
 def _neighbours(sequences: list[Sequence]) -> tuple[tuple[Sequence, ...], ...]:
     """Group sequences whose slots are adjacent; one graph run serves a group without touching other slots."""
     groups: list[list[Sequence]] = []
-    for sequence in sorted(sequences, key=lambda each: _slot(each).index):
-        if groups and _slot(groups[-1][-1]).index + 1 == _slot(sequence).index:
+    for sequence in sorted(sequences, key=lambda each: each.held_slot.index):
+        if groups and groups[-1][-1].held_slot.index + 1 == sequence.held_slot.index:
             groups[-1].append(sequence)
         else:
             groups.append([sequence])

@@ -107,6 +107,12 @@ class Sequence:
         self._finished_s: float | None = None
 
     @property
+    def held_slot(self) -> Slot:
+        """The slot of a RUNNING sequence."""
+        assert self.slot is not None, "the sequence is not running"
+        return self.slot
+
+    @property
     def num_prompt_tokens(self) -> int:
         """Length of the prompt."""
         return len(self.prompt_ids)

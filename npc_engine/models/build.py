@@ -21,7 +21,6 @@ from npc_engine.models.hf import open_hf_decoder, open_hf_encoder
 from npc_engine.models.tokenizer import read_tokenizer
 from npc_engine.models.weights import WeightSource
 
-
 MAX_SENTENCE_TOKENS = 256
 """Tokens a sentence embedding is made of at most. Source: the model card of all-MiniLM-L6-v2."""
 

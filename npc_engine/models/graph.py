@@ -212,7 +212,7 @@ class _Decoder:
 
     def _caches(self, when: str) -> list[ValueInfoProto]:
         config = self.config
-        shape = ["B", config.num_kv_heads, "M", config.head_dim]
+        shape: list[str | int | None] = ["B", config.num_kv_heads, "M", config.head_dim]
         return [
             helper.make_tensor_value_info(f"{when}_{kind}.{layer}", self.writer.onnx_type, shape)
             for layer in range(config.num_layers)

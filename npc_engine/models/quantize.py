@@ -111,18 +111,18 @@ def _search_int4(blocks: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArra
 
 def pack4(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Codes 0..15 two a byte along the last axis, the first in the low nibble."""
-    return codes[..., 0::2] | (codes[..., 1::2] << 4)
+    return codes[..., 0::2] | (codes[..., 1::2] << np.uint8(4))
 
 
 def unpack4(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The inverse of `pack4`."""
-    return np.stack((packed & 0x0F, packed >> 4), axis=-1).reshape(*packed.shape[:-1], -1)
+    return np.stack((packed & np.uint8(0x0F), packed >> np.uint8(4)), axis=-1).reshape(*packed.shape[:-1], -1)
 
 
 def _from_q4_0(raw: NDArray[Any], bits: Bits) -> QuantizedRows:
     """Blocks of a float16 scale and 16 bytes: weight j in the low nibble of byte j, weight j + 16 in the high one."""
     scales, nibbles = _split_blocks(raw, 16)
-    codes = np.concatenate((nibbles & 0x0F, nibbles >> 4), axis=-1)
+    codes = np.concatenate((nibbles & np.uint8(0x0F), nibbles >> np.uint8(4)), axis=-1)
     if bits == 8:
         return QuantizedRows((codes + np.uint8(120)).reshape(len(raw), -1), scales, 8)
     return QuantizedRows(pack4(codes).reshape(len(raw), -1), scales, 4)
@@ -131,7 +131,7 @@ def _from_q4_0(raw: NDArray[Any], bits: Bits) -> QuantizedRows:
 def _from_q8_0(raw: NDArray[Any]) -> QuantizedRows:
     """Blocks of a float16 scale and 32 signed bytes."""
     scales, values = _split_blocks(raw, BLOCK)
-    return QuantizedRows((values ^ 0x80).reshape(len(raw), -1), scales, 8)
+    return QuantizedRows((values ^ np.uint8(0x80)).reshape(len(raw), -1), scales, 8)
 
 
 def _split_blocks(raw: NDArray[Any], num_bytes: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

@@ -1,7 +1,7 @@
 """What every weight reader hands to the graph builder: one model's numbers and its tensors, whatever the file format.
 
-Tensors carry GGUF's names (`blk.0.attn_q.weight`); rows of q and k are in the half-split rotary order. Nothing is copied
-out of the memory map before rows are asked for.
+Tensors carry GGUF's names (`blk.0.attn_q.weight`); rows of q and k are in the half-split rotary order. Nothing is
+copied out of the memory map before rows are asked for.
 """
 
 from __future__ import annotations

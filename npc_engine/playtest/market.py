@@ -48,7 +48,10 @@ class Market:
         item = str(call.arguments.get("item", ""))
         if item not in PRICES:
             raise ActionFailed(f"the shop does not deal in {item or 'that'}")
-        return handlers[call.name](item, int(call.arguments.get("quantity", 1)))
+        quantity = call.arguments.get("quantity", 1)
+        if not isinstance(quantity, int) or quantity < 1:
+            raise ActionFailed("that is no number of things")
+        return handlers[call.name](item, quantity)
 
     def _price(self, item: str, quantity: int) -> dict[str, Any]:
         return {"item": item, "price": f"{PRICES[item]} crowns", "in_stock": self.stock[item]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from npc_engine.config import EngineConfig
 from npc_engine.server.dialogue_port import DialoguePort
@@ -29,9 +29,6 @@ def run_server(
         ConfigError: As `ZmqServer.startup`.
         KeyboardInterrupt: A second Ctrl+C during the shutdown.
     """
-    for name in _STOP_SIGNALS:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: signal.raise_signal(signal.SIGINT))
     # ZeroMQ needs a loop that watches sockets, which is not the default on Windows.
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(_serve(ZmqServer(dialogue, config=config), on_ready))
@@ -42,8 +39,22 @@ async def _serve(server: ZmqServer, on_ready: Callable[[str], None]) -> Shutdown
     try:
         on_ready(server.address)
         # The first Ctrl+C arrives as a cancellation.
-        with contextlib.suppress(asyncio.CancelledError):
+        with _stop_signals(server), contextlib.suppress(asyncio.CancelledError):
             await server.serve()
     finally:
         report = await server.shutdown()
     return report
+
+
+@contextlib.contextmanager
+def _stop_signals(server: ZmqServer) -> Iterator[None]:
+    """Let the stop signals stop the server, as long as the block runs."""
+    loop = asyncio.get_running_loop()
+    # Not by way of SIGINT, which is ignored in a process that a shell started in its background.
+    kinds = [getattr(signal, name) for name in _STOP_SIGNALS if hasattr(signal, name)]
+    before = {kind: signal.signal(kind, lambda *_: loop.call_soon_threadsafe(server.stop)) for kind in kinds}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

@@ -75,7 +75,12 @@ def empty_values(document: Document) -> Iterator[SheetInvalid]:
                 yield from empty_paths(value, (*path, index))
 
     for path in empty_paths(document.data, ()):
-        yield problem_at(document, path, "nothing is written here", hint="write a value, or remove the key")
+        yield problem_at(
+            document,
+            path,
+            "nothing is written here",
+            hint="write a value, or remove it; in { } or [ ] put text with a comma in quotes",
+        )
 
 
 def explain(document: Document, model: type[BaseModel], error: ValidationError) -> list[SheetError]:

@@ -56,7 +56,9 @@ def test_a_batched_row_equals_the_row_alone(folder_of: Precisions, precision: st
     lengths = [60, 5, 31, 1]
     for slot, length in enumerate(lengths):
         decoder.prefill(slot, PROMPT[:length], num_cached_tokens=0)
-    alone = np.concatenate([decoder.decode(slot, [9], num_cached_tokens=[length]).full for slot, length in enumerate(lengths)])
+    alone = np.concatenate(
+        [decoder.decode(slot, [9], num_cached_tokens=[length]).full for slot, length in enumerate(lengths)]
+    )
     together = decoder.decode(0, [9] * 4, num_cached_tokens=lengths).full
     np.testing.assert_allclose(together, alone, atol=TOLERANCE[precision])
     np.testing.assert_array_equal(together.argmax(-1), alone.argmax(-1))

@@ -174,7 +174,12 @@ print(run_server(ScriptedDialogue(), config=free_port_config(), on_ready=lambda 
 """
 
 
-def test_ctrl_c_cancels_the_turns_and_says_how_many():
+# What Windows delivers to another process group is Ctrl+Break.
+STOPS = [signal.CTRL_BREAK_EVENT] if sys.platform == "win32" else [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=lambda stop: stop.name)
+def test_ctrl_c_and_stop_signals_cancel_the_turns_and_say_how_many(stop):
     flags = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
     with subprocess.Popen(
         [sys.executable, "-c", CTRL_C_PROGRAM],
@@ -189,8 +194,7 @@ def test_ctrl_c_cancels_the_turns_and_says_how_many():
             conversation_id = client.hello().open()
             client.send("say", conversation_id=conversation_id, text="wait")
             client.until("token")
-            # Windows delivers Ctrl+Break, not Ctrl+C, to another process group.
-            os.kill(process.pid, signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGINT)
+            os.kill(process.pid, stop)
             assert client.until("turn_end")["finish_reason"] == "cancelled"
         output, _ = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, "num_cancelled=1" in output, "Traceback" in output) == (0, True, False)
