@@ -261,6 +261,12 @@ class UnknownActionCall(RequestError):
     code = "NPC308"
 
 
+class UnknownAction(RequestError):
+    """`open_conversation` offers an action that the character's sheet does not have."""
+
+    code = "NPC314"
+
+
 class InvalidState(RequestError):
     """The game's state (trust, quests, place, flags) has a wrong name or type."""
 

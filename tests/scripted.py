@@ -130,7 +130,7 @@ class ScriptedDialogue:
     def characters(self):
         return (Character("mara", "Mara", "weapon merchant"), Character("tobin", "Tobin", "innkeeper"))
 
-    def open_conversation(self, character_id, *, player_id, player_name, state):
+    def open_conversation(self, character_id, *, player_id, player_name, state, actions):
         if character_id not in ("mara", "tobin"):
             raise UnknownCharacter(f"no character {character_id!r}", hint="ask list_characters")
         conversation = ScriptedConversation(f"c{len(self.conversations)}", f"Well met, {player_name or player_id}.")

@@ -43,7 +43,13 @@ class SilentDialogue:
         return ()
 
     def open_conversation(
-        self, character_id: str, *, player_id: str, player_name: str | None, state: Mapping[str, Any]
+        self,
+        character_id: str,
+        *,
+        player_id: str,
+        player_name: str | None,
+        state: Mapping[str, Any],
+        actions: Sequence[str],
     ) -> ConversationPort:
         """Never called here."""
         raise NotImplementedError

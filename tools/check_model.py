@@ -1,4 +1,4 @@
-"""Compare a built decoder with the plain numpy reference: `python tools/check_model.py NAME_OR_FOLDER [--source FILE]`.
+"""Compare a built decoder with the plain numpy reference: `python -m tools.check_model NAME_OR_FOLDER [--source FILE]`.
 
 Two questions. Does the graph compute what its own weights say? Greedy tokens against the reference with the same
 dequantized weights, once with the products' activations left float (the graph's wiring and nothing else) and once as
@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from reference_decoder import FolderWeights, ReferenceDecoder, SourceWeights
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +28,7 @@ from npc_engine.inference.decoder import Decoder
 from npc_engine.models.build import open_weights
 from npc_engine.models.installed import find_installed
 from npc_engine.models.tokenizer import ChatTokenizer
+from tools.reference_decoder import FolderWeights, ReferenceDecoder, SourceWeights
 
 NUM_TOKENS = 64
 SYSTEM = "You are a blacksmith in a small village."

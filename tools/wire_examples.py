@@ -23,6 +23,7 @@ EXAMPLES: tuple[tuple[str, Message], ...] = (
             player_id="ada",
             player_name="Ada",
             state={"trust": 40, "place": "market"},
+            actions=["sell_item"],
         ),
     ),
     ("say", messages.Say(request_id=4, conversation_id=_TALK, text="What does the short sword cost?")),

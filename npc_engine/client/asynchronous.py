@@ -12,7 +12,7 @@ more, and a server that dies ends every wait at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -27,6 +27,7 @@ from npc_engine.client.turn import (
     Event,
     TurnProgress,
     expect,
+    offered,
     timed_out,
 )
 from npc_engine.errors import ConnectionLost, NpcEngineError
@@ -118,6 +119,7 @@ class AsyncClient:
         player_name: str | None = None,
         state: Mapping[str, Any] | None = None,
         on_action: OnAsyncAction | None = None,
+        actions: Sequence[str] | None = None,
     ) -> AsyncConversation:
         """Open a conversation.
 
@@ -128,15 +130,17 @@ class AsyncClient:
             state: The game's state now.
             on_action: Runs each action the character asks for and returns its result; raises ActionFailed for one
                 that did not happen. Without it, answer ActionCall events in the loop.
+            actions: The sheet's actions that this game runs. None: all of them with `on_action`, none without.
 
         Raises:
-            UnknownCharacter, InvalidState, TooManyConversations, Overloaded: Nothing was opened.
+            UnknownCharacter, UnknownAction, InvalidState, TooManyConversations, Overloaded: Nothing was opened.
         """
         fields = {
             "character_id": character_id,
             "player_id": player_id,
             "player_name": player_name,
             "state": dict(state or {}),
+            "actions": offered(actions, has_handler=on_action is not None),
         }
         opened = await self.request("open_conversation", fields, messages.ConversationOpened)
         return AsyncConversation(self, opened, on_action=on_action)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from npc_engine.errors import InvalidMessage, NpcEngineError, RequestTimeout
@@ -97,6 +98,13 @@ def expect(reply: Reply | NpcEngineError, answer: type[A]) -> A:
     if isinstance(reply, answer):
         return reply
     raise reply if isinstance(reply, NpcEngineError) else _unexpected(reply, answer.__name__)
+
+
+def offered(actions: Sequence[str] | None, *, has_handler: bool) -> list[str]:
+    """The actions a client offers: those it names, else all where something handles them, else none."""
+    if actions is None:
+        return ["*"] if has_handler else []
+    return list(actions)
 
 
 def timed_out(kind: str, address: str, timeout_s: float) -> RequestTimeout:

@@ -15,7 +15,7 @@ from npc_engine.actions.choose import ActionChooser
 from npc_engine.config import EngineConfig
 from npc_engine.dialogue.character import Character
 from npc_engine.dialogue.session import Conversation
-from npc_engine.errors import NpcEngineError, UnknownCharacter
+from npc_engine.errors import NpcEngineError, UnknownAction, UnknownCharacter
 from npc_engine.inference.constraint import ConstraintCompiler
 from npc_engine.inference.decoder import Decoder
 from npc_engine.inference.encoder import SentenceEncoder
@@ -26,7 +26,10 @@ from npc_engine.models.tokenizer import ChatTokenizer
 from npc_engine.sheets.conditions import GameState
 from npc_engine.sheets.library import shipped_sheets_dir
 from npc_engine.sheets.loader import load_sheets
-from npc_engine.sheets.schema import CharacterSheet
+from npc_engine.sheets.schema import ActionSpec, CharacterSheet
+
+# Offers every action of the sheet at `open_conversation`.
+ALL_ACTIONS = "*"
 
 _log = logging.getLogger(__name__)
 
@@ -128,20 +131,36 @@ class Dialogue:
         return self._characters[character_id]
 
     def open_conversation(
-        self, character_id: str, *, player_id: str, player_name: str | None = None, state: Mapping[str, Any]
+        self,
+        character_id: str,
+        *,
+        player_id: str,
+        player_name: str | None = None,
+        state: Mapping[str, Any] | None = None,
+        actions: Sequence[str] = (),
     ) -> Conversation:
         """Begin a talk.
 
+        Args:
+            character_id: Whom the player talks to.
+            player_id: The game's stable id of the player.
+            player_name: How the player is called.
+            state: The game's state now, as conditions see it.
+            actions: The sheet's actions that this game runs; `*` for all. Others are never called.
+
         Raises:
             UnknownCharacter: No sheet with that id is loaded.
+            UnknownAction: The sheet has no such action.
             InvalidState: The state has a wrong key or value.
         """
         self._conversations = {id_: talk for id_, talk in self._conversations.items() if not talk.is_closed}
+        character = self.character(character_id)
         conversation = Conversation(
-            self.character(character_id),
+            character,
             player_id=player_id,
             player_name=player_name,
-            state=GameState.parse(state),
+            state=GameState.parse(state or {}),
+            actions=_offered(character.sheet, actions),
             config=self._config,
         )
         self._conversations[conversation.id] = conversation
@@ -177,6 +196,16 @@ class Dialogue:
                 self._num_warm += 1
             except NpcEngineError as error:
                 _log.warning("the prefix of %s is not warm: %s", character.sheet.id, error)
+
+
+def _offered(sheet: CharacterSheet, names: Sequence[str]) -> tuple[ActionSpec, ...]:
+    known = {action.name for action in sheet.actions} | {ALL_ACTIONS}
+    if unknown := sorted(set(names) - known):
+        raise UnknownAction(
+            f"{sheet.id} has no action {', '.join(map(repr, unknown))}",
+            hint=f"the sheet has: {', '.join(sorted(known - {ALL_ACTIONS})) or 'none'}; {ALL_ACTIONS!r} means all",
+        )
+    return tuple(action for action in sheet.actions if action.name in names or ALL_ACTIONS in names)
 
 
 def load_dialogue(config: EngineConfig) -> Dialogue:

@@ -47,6 +47,7 @@ class Conversation:
         character: Whom the player talks to.
         player_id: The game's name for the player.
         state: What the game has told; conditions look at it.
+        actions: What the game can run of the sheet's actions.
         events: What the game has told the character happened.
         history: What was said.
         pending: An action the character has offered and the player has not agreed to yet.
@@ -54,12 +55,20 @@ class Conversation:
     """
 
     def __init__(
-        self, character: Character, *, player_id: str, player_name: str | None, state: GameState, config: EngineConfig
+        self,
+        character: Character,
+        *,
+        player_id: str,
+        player_name: str | None,
+        state: GameState,
+        actions: tuple[ActionSpec, ...],
+        config: EngineConfig,
     ) -> None:
         self.id = secrets.token_hex(8)
         self.character = character
         self.player_id = player_id
         self.state = state
+        self.actions = actions
         self.events: list[WorldEvent] = []
         self.history = History()
         self.pending: Choice | None = None
@@ -209,9 +218,9 @@ class Turn:
         self.reply = Reply()
 
     def eligible_actions(self) -> tuple[ActionSpec, ...]:
-        """The character's actions whose condition holds now."""
+        """The actions that the game runs and whose condition holds now."""
         state = self.conversation.state
-        return tuple(a for a in self.character.sheet.actions if a.when is None or a.when.holds(state))
+        return tuple(a for a in self.conversation.actions if a.when is None or a.when.holds(state))
 
     def fallback(self, reason: FallbackReason) -> str:
         """One of the sheet's authored lines for a reason, another one from turn to turn."""

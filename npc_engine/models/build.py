@@ -5,13 +5,11 @@ The caller gives an empty folder and installs it by a rename; after an error the
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from npc_engine.errors import DiskFull, InvalidModelFile
+from npc_engine.errors import InvalidModelFile
 from npc_engine.inference.spec import DecoderSpec, EncoderSpec, Precision
+from npc_engine.models.cache import disk_errors
 from npc_engine.models.chat_template import choose_template
 from npc_engine.models.encoder_graph import write_encoder_graph
 from npc_engine.models.gguf import open_gguf
@@ -48,6 +46,7 @@ def build_decoder(
         UnsupportedTensor: A tensor is missing, misshapen, or of an unreadable type.
         UnsupportedTokenizer: The vocabulary, or its chat template, is not supported.
         DiskFull: No room in `out`.
+        ModelError: `out` cannot be written for another reason.
     """
     weights = open_weights(source)
     tokenizer = weights.load_tokenizer()
@@ -68,7 +67,7 @@ def build_decoder(
         top_k=min(TOP_K, config.vocab_size),
         eos_token_ids=tuple(sorted(stop_ids)),
     )
-    with _disk_full_named(out):
+    with disk_errors(out):
         write_decoder_graph(weights, out, precision=precision, progress=progress)
         (out / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
         template.save(out / "chat_template.json")
@@ -96,7 +95,7 @@ def build_encoder(source: Path, out: Path, *, progress: Progress | None = None) 
         hidden_size=encoder.config.hidden_size,
         max_tokens=min(encoder.config.max_positions, MAX_SENTENCE_TOKENS),
     )
-    with _disk_full_named(out):
+    with disk_errors(out):
         write_encoder_graph(encoder, out / "encoder.onnx", progress=progress)
         (out / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
         spec.save(out / "encoder.json")
@@ -117,13 +116,3 @@ def open_weights(source: Path) -> WeightSource:
     if len(files) == 1:
         return open_gguf(files[0])
     raise InvalidModelFile(f"{source}: holds neither safetensors nor a single GGUF file", hint="name the file itself")
-
-
-@contextmanager
-def _disk_full_named(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-            raise
-        raise DiskFull(f"no room left in {folder}", hint="free some space, or set NPC_ENGINE_CACHE_DIR") from error

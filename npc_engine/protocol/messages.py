@@ -78,6 +78,9 @@ class OpenConversation(Request):
     player_id: Id = Field(description="the game's stable id of the player")
     player_name: Name | None = Field(None, description="how the character may address the player")
     state: Data = Field({}, description="the game's state now, as in `set_state`")
+    actions: list[Id] = Field(
+        [], description="the sheet's actions that this game runs, or `*` for all; others are never called"
+    )
 
 
 class CloseConversation(Request):

@@ -195,6 +195,7 @@ class ClientSession:
             player_id=request.player_id,
             player_name=request.player_name,
             state=request.state,
+            actions=request.actions,
         )
         self._conversations[port.id] = _OpenConversation(port=port)
         self._send(

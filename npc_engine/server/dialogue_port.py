@@ -64,9 +64,15 @@ class DialoguePort(Protocol):
         """Every loaded character."""
 
     def open_conversation(
-        self, character_id: str, *, player_id: str, player_name: str | None, state: Mapping[str, Any]
+        self,
+        character_id: str,
+        *,
+        player_id: str,
+        player_name: str | None,
+        state: Mapping[str, Any],
+        actions: Sequence[str],
     ) -> ConversationPort:
-        """Open a conversation; raises UnknownCharacter or InvalidState."""
+        """Open a conversation; raises UnknownCharacter, UnknownAction or InvalidState."""
 
     def health(self) -> dict[str, Any]:
         """What the engine runs on, as plain data."""

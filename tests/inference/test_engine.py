@@ -213,7 +213,7 @@ async def test_cancels_racing_a_running_prefill_leave_the_cache_valid(engine_of:
 
 async def test_closing_the_stream_cancels(engine_of: EngineFactory) -> None:
     with engine_of() as engine:
-        async with aclosing(engine.generate(PROMPT, GREEDY, conversation_id="a")) as deltas:  # type: ignore[type-var]
+        async with aclosing(engine.generate(PROMPT, GREEDY, conversation_id="a")) as deltas:
             async for _ in deltas:
                 break
         reply = await say(engine, PROMPT, talk="a")
