@@ -156,7 +156,9 @@ def _dequantize(arrays: Mapping[str, NDArray[np.generic]], name: str) -> Array:
     codes, scales = arrays[f"{name}.codes"], arrays[f"{name}.scales"].astype(np.float32)
     flat = codes.reshape(len(codes), -1).astype(np.uint8)
     bits = 8 if flat.shape[1] == scales.shape[1] * 32 else 4
-    return QuantizedRows(flat, scales, 8 if bits == 8 else 4).dequantize()
+    offsets = arrays.get(f"{name}.offsets")
+    exact = None if offsets is None else offsets.astype(np.float32)
+    return QuantizedRows(flat, scales, 8 if bits == 8 else 4, exact).dequantize()
 
 
 @dataclass

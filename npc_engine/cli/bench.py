@@ -58,11 +58,12 @@ def _bench(settings: Any, sets: Any) -> dict[str, Any]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from npc_engine.cli.console import err
-    from npc_engine.cli.local import local_client
+    from npc_engine.cli.local import local_client, wait_until_warm
     from npc_engine.cli.memory import peak_memory_bytes
     from npc_engine.playtest.questions import as_rows, ask_all, summary
 
     with local_client(settings, ask=True) as client:
+        wait_until_warm(client)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=err) as bar:
             task = bar.add_task(settings.model, total=sum(len(one.questions) for one in sets))

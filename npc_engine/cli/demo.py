@@ -18,7 +18,7 @@ def demo(
 ) -> None:
     """Install what is missing, start a server, play a scripted talk over ZeroMQ, and print it with its figures."""
     from npc_engine.cli.console import out
-    from npc_engine.cli.local import local_client
+    from npc_engine.cli.local import local_client, wait_until_warm
     from npc_engine.config import load_config
     from npc_engine.playtest.demo import CHARACTER, play_demo
     from npc_engine.sheets.library import shipped_sheets_dir
@@ -26,6 +26,7 @@ def demo(
     sheet = shipped_sheets_dir() / f"{CHARACTER}.yaml"
     settings = load_config(model=model, device=device, threads=threads, seed=1, sheets=(sheet,))
     with local_client(settings, ask=False) as client:
+        wait_until_warm(client)
         health = client.health().engine
         reason = f" ({health['fallback_reason']})" if health["fallback_reason"] else ""
         out.print(

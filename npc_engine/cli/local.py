@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from npc_engine.models.progress import human_bytes
 
 # Seconds a gigabyte of source takes to build on 2 cores: see docs/benchmarks/models.md.
 _BUILD_S_PER_GB = 120
+_POLL_S = 0.2
 
 
 @contextmanager
@@ -40,6 +42,14 @@ def local_client(settings: EngineConfig, *, ask: bool) -> Iterator[Client]:
     free_port = settings.model_copy(update={"address": "tcp://127.0.0.1:*"})
     with BackgroundServer(dialogue, config=free_port) as server, Client(server.address) as client:
         yield client
+
+
+def wait_until_warm(client: Client) -> None:
+    """Wait until every character's prompt prefix is computed, as it is in a server that has been up for a while."""
+    with err.status("reading the character sheets into the model ...") as status:
+        while (engine := client.health().engine)["is_warming"]:
+            status.update(f"reading the character sheets ({engine['characters_warm']} of {engine['characters']}) ...")
+            time.sleep(_POLL_S)
 
 
 def install_if_missing(name: str, cache_dir: Path, *, ask: bool) -> None:

@@ -181,6 +181,7 @@ class Dialogue:
             "threads": self._config.threads,
             "characters": len(self._characters),
             "characters_warm": self._num_warm,
+            "is_warming": self._warming is not None and not self._warming.done(),
             "conversations": sum(not talk.is_closed for talk in self._conversations.values()),
             **self._engine.stats(),
         }

@@ -88,9 +88,9 @@ async def _speak_model(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
         turn.trace.mark("time_to_first_model_token_s")
         for event in speech.feed(delta.text):
             yield event
-        if delta.stats is not None:
-            turn.trace.generation(delta.stats)
-            turn.reply.finish_reason = delta.stats.finish_reason
+        turn.trace.generation(delta.stats)
+        if delta.finish_reason is not None:
+            turn.reply.finish_reason = delta.finish_reason
         if speech.is_finished:
             break
     for event in speech.flush():
@@ -124,8 +124,12 @@ class _Speech:
                 yield from self._sentence(sentence)
 
     def _sentence(self, sentence: str) -> Iterator[TurnEvent]:
-        if self.is_finished or not _judge(self._turn, sentence) or not self._budget.admit(sentence):
+        if self.is_finished or not _judge(self._turn, sentence):
             self.is_finished = True
+            return
+        if not self._budget.admit(sentence):
+            self.is_finished = True
+            self._turn.reply.finish_reason = "length"
             return
         yield from (
             self._stream_first(sentence) if self._turn.reply.num_sentences == 0 else _tokens(self._turn, sentence)

@@ -36,14 +36,17 @@ class Delta:
     Attributes:
         text: Text that became safe to show; the pieces joined are the reply without its stop text.
         token_ids: Every id generated since the last delta, the end token included.
-        finish_reason: Set on the last delta.
-        stats: Set on the last delta.
+        stats: What the request took so far; with its finish_reason on the last delta.
     """
 
     text: str
     token_ids: tuple[int, ...]
-    finish_reason: FinishReason | None = None
-    stats: GenerationStats | None = None
+    stats: GenerationStats
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why the reply ended; None but on the last delta."""
+        return self.stats.finish_reason
 
 
 class _Stream:
@@ -55,15 +58,15 @@ class _Stream:
         self._queue: asyncio.Queue[Delta | NpcEngineError] = asyncio.Queue()
         self._token_ids: list[int] = []
 
-    def send(self, token_ids: SequenceOf[int], text: str) -> None:
+    def send(self, sequence: Sequence, token_id: int, text: str) -> None:
         """Pass a token's text on; ids without text wait for the next text."""
-        self._token_ids += token_ids
+        self._token_ids.append(token_id)
         if text:
-            self._put(Delta(text=text, token_ids=self._take_ids()))
+            self._put(Delta(text=text, token_ids=self._take_ids(), stats=sequence.stats()))
 
     def end(self, stats: GenerationStats, text: str) -> None:
         """Pass the last delta on."""
-        self._put(Delta(text=text, token_ids=self._take_ids(), finish_reason=stats.finish_reason, stats=stats))
+        self._put(Delta(text=text, token_ids=self._take_ids(), stats=stats))
 
     def fail(self, error: NpcEngineError) -> None:
         """Make the reader raise."""
@@ -149,7 +152,7 @@ class InferenceEngine:
             conversation_id: Keeps the slot for this conversation's next turn. None keeps nothing.
 
         Yields:
-            Deltas with text; the last one, perhaps without, carries finish_reason and stats.
+            Deltas with text; the last one, perhaps without, carries the finish_reason.
 
         Raises:
             ContextTooLong: Prompt and `max_new_tokens` do not fit a slot.
@@ -343,7 +346,7 @@ class InferenceEngine:
                 continue
             stream = self._streams[sequence]
             is_end = token_id in self.decoder.spec.eos_token_ids or token_id in sequence.params.stop_ids
-            stream.send((token_id,), "" if is_end else stream.text.push(token_id))
+            stream.send(sequence, token_id, "" if is_end else stream.text.push(token_id))
             is_complete = sequence.constraint is not None and sequence.constraint.is_finished
             if is_end or is_complete or stream.text.is_stopped:
                 self._finish(sequence, "stop")

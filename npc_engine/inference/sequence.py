@@ -47,7 +47,7 @@ class GenerationStats:
         prefill_time_s: From being given a slot to the first token.
         time_to_first_token_s: From submission to the first token; 0 when there was none.
         time_per_output_token_s: Mean time between tokens after the first; 0 below two tokens.
-        finish_reason: Why it ended.
+        finish_reason: Why it ended; None while it runs.
     """
 
     prompt_tokens: int
@@ -57,7 +57,7 @@ class GenerationStats:
     prefill_time_s: float
     time_to_first_token_s: float
     time_per_output_token_s: float
-    finish_reason: FinishReason
+    finish_reason: FinishReason | None
 
 
 class Sequence:
@@ -169,11 +169,11 @@ class Sequence:
         return self._finished_s - self._admitted_s
 
     def stats(self) -> GenerationStats:
-        """What it took; call once it is FINISHED."""
-        assert self.finish_reason is not None
-        assert self._finished_s is not None
-        admitted_s = self._finished_s if self._admitted_s is None else self._admitted_s
+        """What it took so far; call once it has a token or is FINISHED."""
         first_s = self._first_token_s
+        ended_s = self._finished_s if first_s is None else first_s
+        assert ended_s is not None
+        admitted_s = ended_s if self._admitted_s is None else self._admitted_s
         later_tokens = len(self.output_ids) - 1
         span_s = self._last_token_s - first_s if self._last_token_s is not None and first_s is not None else 0.0
         return GenerationStats(
@@ -181,7 +181,7 @@ class Sequence:
             cached_tokens=self.num_cached_tokens,
             output_tokens=len(self.output_ids),
             queue_time_s=admitted_s - self._arrived_s,
-            prefill_time_s=(self._finished_s if first_s is None else first_s) - admitted_s,
+            prefill_time_s=ended_s - admitted_s,
             time_to_first_token_s=0.0 if first_s is None else first_s - self._arrived_s,
             time_per_output_token_s=span_s / later_tokens if later_tokens > 0 else 0.0,
             finish_reason=self.finish_reason,

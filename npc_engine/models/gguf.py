@@ -24,6 +24,7 @@ from npc_engine.models.weights import (
     DecoderConfig,
     SourceTensor,
     WeightSource,
+    check_config,
     rope_inverse_frequencies,
 )
 
@@ -106,7 +107,7 @@ def _config(
         inverse = inverse / float(number("rope.scaling.factor"))
     if rope_factors is not None:
         inverse = inverse / np.asarray(rope_factors, np.float64)
-    return DecoderConfig(
+    config = DecoderConfig(
         architecture=architecture,
         num_layers=int(number("block_count")),
         num_heads=num_heads,
@@ -119,6 +120,7 @@ def _config(
         rms_norm_eps=float(number("attention.layer_norm_rms_epsilon")),
         inverse_frequencies=inverse,
     )
+    return check_config(path, config)
 
 
 def _tensor(path: Path, tensor: gguf.ReaderTensor, config: DecoderConfig) -> SourceTensor:
@@ -147,7 +149,7 @@ def _rotary_row_order(name: str, num_rows: int, config: DecoderConfig) -> NDArra
     """Where each half-split row is found in a Llama GGUF, which stores q and k rows with rotary pairs interleaved."""
     if config.architecture != "llama" or not name.startswith("blk."):
         return None
-    if name.split(".")[2] not in ("attn_q", "attn_k"):
+    if name.split(".")[2] not in ("attn_q", "attn_k") or num_rows % config.head_dim:
         return None
     rows = np.arange(num_rows, dtype=np.int64)
     return rows.reshape(-1, config.head_dim // 2, 2).swapaxes(1, 2).reshape(-1)

@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from npc_engine.models.quantize import BLOCK, Bits, quantize_rows
+from npc_engine.models.quantize import BLOCK, Bits, has_offsets, quantize_rows
 from npc_engine.models.weights import SourceTensor
 
 OPSET = 21
@@ -61,6 +61,7 @@ class GraphWriter:
         self.onnx_type = _ONNX_TYPES[self.dtype]
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[str, onnx.TensorProto] = {}
+        self._block_sums_made: set[str] = set()
         self._location = data_path.name if data_path else ""
         self._data = data_path.open("wb") if data_path else None
         self._pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
@@ -116,7 +117,23 @@ class GraphWriter:
                 return out
             return self.node("Add", [out, self.constant(f"{name}.bias", bias)], f"{name}/out")
         codes, scales = self.quantized_matrix(name, tensors, bits)
-        return self.matmul_nbits(x, name, codes, scales, bits=bits, rows=rows, columns=columns, bias=bias)
+        out = self.matmul_nbits(x, name, codes, scales, bits=bits, rows=rows, columns=columns, bias=bias)
+        if not has_offsets(tensors, bits):
+            return out
+        sums = self._block_sums(x)
+        offset = self.node("FusedMatMul", [sums, f"{name}.offsets"], f"{name}/offset", MICROSOFT, transB=1)
+        return self.node("Add", [out, offset], f"{name}/sum")
+
+    def _block_sums(self, x: str) -> str:
+        """Sums of x (B, S, columns) over blocks of 32; (B, S, columns / 32)."""
+        sums = f"{x}/block_sums"
+        if sums not in self._block_sums_made:
+            self._block_sums_made.add(sums)
+            shape = self.constant("block_shape", np.array([0, 0, -1, BLOCK], np.int64))
+            last = self.constant("block_axis", np.array([-1], np.int64))
+            blocks = self.node("Reshape", [x, shape], f"{x}/blocks")
+            self.node("ReduceSum", [blocks, last], sums, keepdims=0)
+        return sums
 
     def matmul_nbits(
         self,
@@ -165,16 +182,22 @@ class GraphWriter:
     ) -> tuple[str, str]:
         rows, columns = shape[0], tensors[0].shape[1]
         scales: list[NDArray[np.float32]] = []
+        offsets: list[NDArray[np.float32]] = []
+        keeps_offsets = has_offsets(tensors, bits)
 
         def codes() -> Iterator[NDArray[np.uint8]]:
             for chunk in self._convert(tensors, lambda tensor, a, b: quantize_rows(tensor, a, b, bits)):
                 scales.append(chunk.scales)
+                if keeps_offsets:
+                    offsets.append(np.zeros_like(chunk.scales) if chunk.offsets is None else chunk.offsets)
                 yield chunk.codes
 
         self._store(f"{name}.codes", shape, np.dtype(np.uint8), codes())
         self._store(
             f"{name}.scales", (rows, columns // BLOCK), self.dtype, (part.astype(self.dtype) for part in scales)
         )
+        if keeps_offsets:
+            self._store(f"{name}.offsets", (rows, columns // BLOCK), self.dtype, offsets)
         return f"{name}.codes", f"{name}.scales"
 
     def reshaped(self, name: str, shape: Sequence[int]) -> str:

@@ -26,6 +26,7 @@ from npc_engine.models.weights import (
     SourceTensor,
     TensorSet,
     WeightSource,
+    check_config,
     llama3_frequencies,
     rope_inverse_frequencies,
 )
@@ -153,7 +154,7 @@ def _read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
 def _decoder_config(folder: Path, raw: Mapping[str, Any]) -> DecoderConfig:
     num_heads, hidden_size = int(raw["num_attention_heads"]), int(raw["hidden_size"])
     head_dim = int(raw.get("head_dim") or hidden_size // num_heads)
-    return DecoderConfig(
+    config = DecoderConfig(
         architecture=raw["model_type"],
         num_layers=int(raw["num_hidden_layers"]),
         num_heads=num_heads,
@@ -166,6 +167,7 @@ def _decoder_config(folder: Path, raw: Mapping[str, Any]) -> DecoderConfig:
         rms_norm_eps=float(raw["rms_norm_eps"]),
         inverse_frequencies=_inverse_frequencies(folder, raw, head_dim),
     )
+    return check_config(folder, config)
 
 
 def _inverse_frequencies(folder: Path, raw: Mapping[str, Any], head_dim: int) -> NDArray[np.float64]:

@@ -2,13 +2,19 @@
 
 A weight is `(code - zero) * scale`, `zero` being 8 for 4 bits and 128 for 8 bits, the ops' own defaults. Four-bit codes
 are packed low nibble first. `Q4_0` and `Q8_0` blocks are the same numbers in another order and map without loss.
+
+`Q4_1` and `Q4_K` blocks have a minimum besides their scale, which no symmetric block can hold: rounded to symmetric
+ones, they lose as much again as they lost when they were made. They keep their codes and scales, and the rest of each
+block is one `offset`, which the graph adds as a product with the sums of the input's blocks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import gguf
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,8 +25,13 @@ BLOCK = 32
 
 Bits = Literal[4, 8]
 
+_WITH_MINIMUM = frozenset(("Q4_1", "Q4_K"))
+
 _PEAKS = (-9.0, -8.5, -8.0, -7.5, -7.0, -6.5, -6.0, 6.0, 6.5, 7.0, 7.5)
 """Codes that the block's largest weight is tried at by the int4 search."""
+
+_TINY = np.float32(1e-30)
+"""A block of nothing larger is zero: the reciprocal of its scale would overflow."""
 
 _TILE = 2048
 """Blocks searched at once: the working set stays in the second-level cache."""
@@ -34,21 +45,34 @@ class QuantizedRows:
         codes: (rows, columns * bits / 8) uint8, packed.
         scales: (rows, columns / 32) float32.
         bits: 4 or 8.
+        offsets: (rows, columns / 32) float32, added to each weight of a block; None where all are 0.
     """
 
     codes: NDArray[np.uint8]
     scales: NDArray[np.float32]
     bits: Bits
+    offsets: NDArray[np.float32] | None = None
 
     def dequantize(self) -> NDArray[np.float32]:
         """(rows, columns) float32."""
         codes = unpack4(self.codes) if self.bits == 4 else self.codes
         blocks = codes.reshape(*self.scales.shape, BLOCK).astype(np.float32) - np.float32(8 if self.bits == 4 else 128)
-        return (blocks * self.scales[..., None]).reshape(len(codes), -1)
+        weights = blocks * self.scales[..., None]
+        if self.offsets is not None:
+            weights += self.offsets[..., None]
+        return weights.reshape(len(codes), -1)
+
+
+def has_offsets(tensors: Sequence[SourceTensor], bits: Bits) -> bool:
+    """Whether these tensors, one matrix at these bits, are kept exactly with offsets."""
+    stored = {tensor.stored for tensor in tensors}
+    return bits == 4 and stored <= {"Q4_0", *_WITH_MINIMUM} and bool(stored & _WITH_MINIMUM)
 
 
 def quantize_rows(tensor: SourceTensor, start: int, stop: int, bits: Bits) -> QuantizedRows:
-    """Quantize rows [start, stop) of a matrix; exact where the source is Q4_0, or Q8_0 going to 8 bits.
+    """Quantize rows [start, stop) of a matrix.
+
+    Exact where the source is Q4_0, or Q8_0 going to 8 bits, or Q4_1 or Q4_K going to 4.
 
     Raises:
         UnsupportedTensor: The matrix's rows are not whole blocks of 32.
@@ -59,6 +83,10 @@ def quantize_rows(tensor: SourceTensor, start: int, stop: int, bits: Bits) -> Qu
         return _from_q4_0(tensor.raw_rows(start, stop), bits)
     if tensor.stored == "Q8_0" and bits == 8:
         return _from_q8_0(tensor.raw_rows(start, stop))
+    if tensor.stored == "Q4_1" and bits == 4:
+        return _from_q4_1(tensor.raw_rows(start, stop))
+    if tensor.stored == "Q4_K" and bits == 4:
+        return _from_q4_k(tensor.raw_rows(start, stop))
     return quantize(tensor.float_rows(start, stop), bits)
 
 
@@ -67,7 +95,7 @@ def quantize(weights: NDArray[np.float32], bits: Bits) -> QuantizedRows:
     blocks = weights.reshape(-1, BLOCK)
     if bits == 8:
         scales = np.abs(blocks).max(axis=1) / np.float32(127)
-        inverse = np.divide(1, scales, out=np.zeros_like(scales), where=scales > 0)
+        inverse = np.divide(1, scales, out=np.zeros_like(scales), where=scales > _TINY)
         codes = (np.rint(blocks * inverse[:, None]) + np.float32(128)).astype(np.uint8)
     else:
         scales = np.empty(len(blocks), np.float32)
@@ -88,7 +116,7 @@ def _search_int4(blocks: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArra
     """
     columns = np.ascontiguousarray(blocks.T)  # (32, n): sums over a block become sums of rows
     largest = np.take_along_axis(columns, np.abs(columns).argmax(axis=0)[None], axis=0)[0]
-    inverse_largest = np.divide(1, largest, out=np.zeros_like(largest), where=largest != 0)
+    inverse_largest = np.divide(1, largest, out=np.zeros_like(largest), where=np.abs(largest) > _TINY)
     best_gain = np.zeros_like(largest)
     best_scale = np.zeros_like(largest)
     codes = np.empty_like(columns)
@@ -126,6 +154,32 @@ def _from_q4_0(raw: NDArray[Any], bits: Bits) -> QuantizedRows:
     if bits == 8:
         return QuantizedRows((codes + np.uint8(120)).reshape(len(raw), -1), scales, 8)
     return QuantizedRows(pack4(codes).reshape(len(raw), -1), scales, 4)
+
+
+def _from_q4_1(raw: NDArray[Any]) -> QuantizedRows:
+    """As Q4_0, with a float16 minimum after the scale: a weight is `code * scale + minimum`."""
+    blocks = np.ascontiguousarray(raw).reshape(len(raw), -1, 20)
+    factors = np.ascontiguousarray(blocks[..., :4]).view(np.float16).astype(np.float32)
+    scales, minimums = factors[..., 0], factors[..., 1]
+    nibbles = blocks[..., 4:]
+    codes = np.concatenate((nibbles & np.uint8(0x0F), nibbles >> np.uint8(4)), axis=-1)
+    return QuantizedRows(pack4(codes).reshape(len(raw), -1), scales, 4, minimums + 8 * scales)
+
+
+def _from_q4_k(raw: NDArray[Any]) -> QuantizedRows:
+    """Super-blocks of 256: two float16 factors, 8 scales and 8 minimums of 6 bits, and codes 32 low, 32 high nibbles.
+
+    A weight is `code * scale - minimum`, its block's scale and minimum being the 6-bit ones times the factors.
+    """
+    blocks = np.ascontiguousarray(raw).reshape(-1, 144)
+    factors = np.ascontiguousarray(blocks[:, :4]).view(np.float16).astype(np.float32)
+    scales, minimums = gguf.quants.Q4_K.get_scale_min(blocks[:, 4:16])  # (n, 8) each
+    scales, minimums = scales * factors[:, :1], minimums * factors[:, 1:]
+    nibbles = blocks[:, 16:].reshape(-1, 4, 1, BLOCK)
+    codes = np.concatenate((nibbles & np.uint8(0x0F), nibbles >> np.uint8(4)), axis=2)  # (n, 4, 2, 32)
+    rows = len(raw)
+    offsets = (8 * scales - minimums).reshape(rows, -1)
+    return QuantizedRows(pack4(codes).reshape(rows, -1), scales.reshape(rows, -1), 4, offsets)
 
 
 def _from_q8_0(raw: NDArray[Any]) -> QuantizedRows:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from npc_engine.errors import UnsupportedTensor
+from npc_engine.errors import InvalidModelFile, UnsupportedTensor
 
 Architecture = Literal["llama", "qwen2", "qwen3"]
 ARCHITECTURES: tuple[Architecture, ...] = ("llama", "qwen2", "qwen3")
@@ -41,6 +42,34 @@ class DecoderConfig:
     max_context_tokens: int
     rms_norm_eps: float
     inverse_frequencies: NDArray[np.float64]
+
+
+def check_config(path: Path, config: DecoderConfig) -> DecoderConfig:
+    """The same configuration, if a graph can be built of its numbers.
+
+    Raises:
+        InvalidModelFile: A count is not positive, heads do not divide, or a factor is no finite number.
+    """
+    counts = (
+        config.num_layers,
+        config.num_heads,
+        config.num_kv_heads,
+        config.head_dim,
+        config.hidden_size,
+        config.intermediate_size,
+        config.vocab_size,
+        config.max_context_tokens,
+    )
+    is_sound = (
+        min(counts) > 0
+        and config.num_heads % config.num_kv_heads == 0
+        and config.head_dim % 2 == 0
+        and 0 < config.rms_norm_eps < 1
+        and bool(np.isfinite(config.inverse_frequencies).all())
+    )
+    if not is_sound:
+        raise InvalidModelFile(f"{path}: impossible hyper-parameters: {config}", hint="the file may be damaged")
+    return config
 
 
 @dataclass(frozen=True, kw_only=True)
