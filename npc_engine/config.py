@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,14 +94,14 @@ def load_config(path: Path | None = None, **overrides: Any) -> EngineConfig:
         **overrides: Fields by name, as flags set them; None values are ignored.
 
     Raises:
-        ConfigError: The file is missing or not TOML, a field is unknown, or a value is out of range.
+        ConfigError: The file is missing, cannot be read or is not TOML, a field is unknown, or a value is out of range.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     unknown = sorted(set(given) - set(EngineConfig.model_fields))
     if unknown:
         raise ConfigError(f"unknown settings: {', '.join(unknown)}")
-    if path is not None and not path.is_file():
-        raise ConfigError(f"configuration file not found: {path}", hint="pass --config FILE, or leave it out")
+    if path is not None:
+        _check_readable(path)
 
     class _WithFile(EngineConfig):
         model_config = SettingsConfigDict(toml_file=path)
@@ -108,7 +109,25 @@ def load_config(path: Path | None = None, **overrides: Any) -> EngineConfig:
     try:
         return _WithFile(**given) if path else EngineConfig(**given)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r})" for item in error.errors()]
-        raise ConfigError("; ".join(lines), hint="docs/operations.md lists every setting and its range") from error
+        problems = [_problem(item["loc"], item["type"], item["msg"], item["input"]) for item in error.errors()]
+        raise ConfigError("; ".join(problems), hint="docs/operations.md lists every setting and its range") from error
     except ValueError as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+        raise ConfigError(f"{path}: not a TOML file: {error}", hint="write each setting as: name = value") from error
+
+
+def _check_readable(path: Path) -> None:
+    hint = "pass --config FILE, or leave it out"
+    try:
+        if not path.is_file():
+            raise ConfigError(f"configuration file not found: {path}", hint=hint)
+        path.open("rb").close()
+    except OSError as error:
+        raise ConfigError(f"configuration file {path}: {error.strerror or error}", hint=hint) from error
+
+
+def _problem(loc: tuple[int | str, ...], kind: str, message: str, value: Any) -> str:
+    name = ".".join(map(str, loc))
+    if kind == "extra_forbidden":
+        near = get_close_matches(name, EngineConfig.model_fields, n=1)
+        return f"unknown setting {name!r}" + (f", did you mean {near[0]!r}?" if near else "")
+    return f"{name}: {message} (got {value!r})"

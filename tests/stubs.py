@@ -135,7 +135,8 @@ def write_stub_bert(folder: Path, *, seed: int = 0) -> Path:
     words = sorted({word for line in _CORPUS for word in line.lower().replace(",", "").replace(".", "").split()})
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *",.;?!'0123456789"]
-    vocabulary = {token: i for i, token in enumerate([*marks, *letters, *(f"##{c}" for c in letters), *words])}
+    tokens = dict.fromkeys([*marks, *letters, *(f"##{letter}" for letter in letters), *words])
+    vocabulary = {token: index for index, token in enumerate(tokens)}
     tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -21,7 +21,19 @@ MAY_IMPORT = {
     "server": {"errors", "config", "metrics", "protocol", "dialogue"},
     "client": {"errors", "protocol"},
     "playtest": {"errors", "protocol", "client", "sheets"},
-    "cli": {"errors", "config", "metrics", "protocol", "inference", "models", "sheets", "dialogue", "server", "client", "playtest"},
+    "cli": {
+        "errors",
+        "config",
+        "metrics",
+        "protocol",
+        "inference",
+        "models",
+        "sheets",
+        "dialogue",
+        "server",
+        "client",
+        "playtest",
+    },
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -161,14 +160,6 @@ def _dequantize(arrays: Mapping[str, NDArray[np.generic]], name: str) -> Array:
     return QuantizedRows(flat, scales, 8 if bits == 8 else 4, exact).dequantize()
 
 
-@dataclass
-class Cache:
-    """Keys and values of the tokens seen so far: (layers, 2, kv heads, capacity, head_dim)."""
-
-    values: Array
-    length: int = 0
-
-
 class ReferenceDecoder:
     """A decoder over one sequence.
 
@@ -183,38 +174,18 @@ class ReferenceDecoder:
         self.spec = weights.spec
         self._enter = _round_to_int8 if int8_activations else _unchanged
 
-    def cache(self, capacity: int) -> Cache:
-        """An empty cache for `capacity` tokens."""
-        spec = self.spec
-        return Cache(np.zeros((spec.num_layers, 2, spec.num_kv_heads, capacity, spec.head_dim), np.float32))
-
-    def forward(self, ids: list[int], cache: Cache, *, last_only: bool = False) -> Array:
-        """Append tokens; returns their logits, (tokens or 1, vocab_size) float32."""
+    def forward(self, ids: list[int]) -> Array:
+        """Logits after each token of a sequence, (tokens, vocab_size) float32."""
         weights = self.weights
         x = weights.embedding(np.array(ids, np.int64))  # (tokens, hidden)
         for layer in range(self.spec.num_layers):
             p = f"blk.{layer}"
-            x = x + self._attention(layer, self._rms_norm(x, weights.norm(f"{p}.attn_norm")), cache)
+            x = x + self._attention(p, self._rms_norm(x, weights.norm(f"{p}.attn_norm")))
             n = self._rms_norm(x, weights.norm(f"{p}.ffn_norm"))
             gate, up = self._linear(n, f"{p}.ffn_gate"), self._linear(n, f"{p}.ffn_up")
             x = x + self._linear(gate / (1 + np.exp(-gate)) * up, f"{p}.ffn_down")
-        cache.length += len(ids)
-        n = self._rms_norm(x[-1:] if last_only else x, weights.norm("output_norm"))
-        return np.concatenate([self._enter(n) @ rows.T for rows in weights.head()], axis=1)
-
-    def greedy(self, prompt: list[int], num_tokens: int) -> tuple[list[int], list[float]]:
-        """The most likely continuation, and at each step how far the best logit is above the second."""
-        cache = self.cache(len(prompt) + num_tokens)
-        tokens: list[int] = []
-        gaps: list[float] = []
-        logits = self.forward(prompt, cache, last_only=True)[0]
-        while True:
-            second, best = np.argpartition(logits, -2)[-2:]
-            tokens.append(int(best))
-            gaps.append(float(logits[best] - logits[second]))
-            if len(tokens) == num_tokens:
-                return tokens, gaps
-            logits = self.forward([int(best)], cache, last_only=True)[0]
+        n = self._enter(self._rms_norm(x, weights.norm("output_norm")))
+        return np.concatenate([n @ rows.T for rows in weights.head()], axis=1)
 
     def _linear(self, x: Array, name: str) -> Array:
         bias = self.weights.bias(name)
@@ -224,31 +195,24 @@ class ReferenceDecoder:
     def _rms_norm(self, x: Array, gain: Array) -> Array:
         return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(self.weights.eps)) * gain
 
-    def _attention(self, layer: int, n: Array, cache: Cache) -> Array:
-        spec, p, tokens = self.spec, f"blk.{layer}", len(n)
-        heads = {
-            part: self._linear(n, f"{p}.{part}").reshape(tokens, -1, spec.head_dim).swapaxes(0, 1)
+    def _attention(self, p: str, n: Array) -> Array:
+        spec, tokens = self.spec, len(n)
+        q, k, v = (
+            self._linear(n, f"{p}.{part}").reshape(tokens, -1, spec.head_dim).swapaxes(0, 1)
             for part in ("attn_q", "attn_k", "attn_v")
-        }  # each (heads, tokens, head_dim)
-        q, k, v = heads.values()
+        )  # each (heads, tokens, head_dim)
         if spec.architecture == "qwen3":
             q = self._rms_norm(q, self.weights.norm(f"{p}.attn_q_norm"))
             k = self._rms_norm(k, self.weights.norm(f"{p}.attn_k_norm"))
-        start, stop = cache.length, cache.length + tokens
-        positions = np.arange(start, stop)
-        cache.values[layer, 0, :, start:stop] = self._rotate(k, positions)
-        cache.values[layer, 1, :, start:stop] = v
-        keys, values = cache.values[layer, :, :, :stop]
-        groups = spec.num_heads // spec.num_kv_heads
-        q = self._rotate(q, positions).reshape(spec.num_kv_heads, groups, tokens, spec.head_dim)
-        scores = q @ keys[:, None].swapaxes(-1, -2) / np.float32(math.sqrt(spec.head_dim))
-        scores = np.where(np.arange(stop)[None, :] <= positions[:, None], scores, np.float32(-np.inf))
-        attended = _softmax(scores) @ values[:, None]  # (kv heads, groups, tokens, head_dim)
-        joined = attended.reshape(spec.num_heads, tokens, spec.head_dim).swapaxes(0, 1).reshape(tokens, -1)
-        return self._linear(joined, f"{p}.attn_output")
+        group = spec.num_heads // spec.num_kv_heads
+        q, k, v = self._rotate(q), self._rotate(k).repeat(group, axis=0), v.repeat(group, axis=0)
+        scores = q @ k.swapaxes(1, 2) / np.float32(math.sqrt(spec.head_dim))
+        is_past = np.tri(tokens, dtype=bool)
+        attended = _softmax(np.where(is_past, scores, np.float32(-np.inf))) @ v  # (heads, tokens, head_dim)
+        return self._linear(attended.swapaxes(0, 1).reshape(tokens, -1), f"{p}.attn_output")
 
-    def _rotate(self, x: Array, positions: NDArray[np.int64]) -> Array:
-        angles = positions[:, None] * self.weights.inverse_frequencies
+    def _rotate(self, x: Array) -> Array:
+        angles = np.arange(x.shape[1])[:, None] * self.weights.inverse_frequencies
         cos, sin = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
         first, second = np.split(x, 2, axis=-1)
         return np.concatenate((first * cos - second * sin, second * cos + first * sin), axis=-1)

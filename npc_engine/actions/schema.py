@@ -10,6 +10,9 @@ from npc_engine.sheets.schema import ActionSpec, Parameter
 NO_ACTION = "none"
 # Longest free text argument; one with `choices` cannot be longer than its choices anyway.
 MAX_ARGUMENT_CHARS = 60
+# Bounds of a number that the sheet gives none: whole numbers up to here are exact in every client's number type. A
+# range also keeps exponents out, and with them infinities.
+MAX_NUMBER = 2**53
 
 
 def choice_schema(actions: Sequence[ActionSpec]) -> dict[str, Any]:
@@ -37,8 +40,7 @@ def _argument(parameter: Parameter) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": parameter.type}
     if parameter.type == "string":
         schema |= {"minLength": 1, "maxLength": MAX_ARGUMENT_CHARS}
-    if parameter.minimum is not None:
-        schema["minimum"] = parameter.minimum
-    if parameter.maximum is not None:
-        schema["maximum"] = parameter.maximum
+    if parameter.type in ("integer", "number"):
+        schema["minimum"] = -MAX_NUMBER if parameter.minimum is None else parameter.minimum
+        schema["maximum"] = MAX_NUMBER if parameter.maximum is None else parameter.maximum
     return schema

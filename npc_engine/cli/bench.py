@@ -6,12 +6,9 @@ import json
 import platform
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from npc_engine.playtest.questions import Asked
 
 
 def bench(
@@ -55,23 +52,16 @@ def bench(
 
 
 def _bench(settings: Any, sets: Any) -> dict[str, Any]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from npc_engine.cli.console import err
+    from npc_engine.cli.console import progress_sink
     from npc_engine.cli.local import local_client, wait_until_warm
     from npc_engine.cli.memory import peak_memory_bytes
     from npc_engine.playtest.questions import as_rows, ask_all, summary
 
     with local_client(settings, ask=True) as client:
         wait_until_warm(client)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=err) as bar:
-            task = bar.add_task(settings.model, total=sum(len(one.questions) for one in sets))
-
-            def on_asked(one: Asked) -> None:
-                bar.advance(task)
-
-            asked = ask_all(client, sets, on_asked=on_asked)
+        with progress_sink() as progress:
+            progress.stage(settings.model, sum(len(one.questions) for one in sets), unit="questions")
+            asked = ask_all(client, sets, on_asked=progress.update)
         engine = client.health().engine
     return {
         "model": settings.model,

@@ -128,4 +128,4 @@ class PlainProgress:
         self._write(message)
 
     def _count(self, amount: int) -> str:
-        return human_bytes(amount) if self._unit == "bytes" else f"{amount:,} weights"
+        return human_bytes(amount) if self._unit == "bytes" else f"{amount:,} {self._unit}"

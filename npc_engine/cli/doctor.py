@@ -38,6 +38,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Report hardware, versions, models, the provider each session really got, and what to do about problems."""
+    from rich.markup import escape
     from rich.table import Table
 
     from npc_engine.cli.console import out
@@ -50,7 +51,7 @@ def doctor(
         for finding in findings:
             text = finding.finding + (f"\n-> {finding.hint}" if finding.hint else "")
             style = _STYLES[finding.level]
-            table.add_row(f"[{style}]{finding.level}[/]", finding.subject, text, style=None)
+            table.add_row(f"[{style}]{finding.level}[/]", escape(finding.subject), escape(text), style=None)
         out.print(table)
     if any(finding.level == "problem" for finding in findings):
         raise typer.Exit(1)
@@ -69,8 +70,12 @@ def _findings(model: str | None, device: str | None) -> Iterator[Finding]:
     yield Finding("ok", "machine", f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors")
     yield Finding("ok", "threads", f"{settings.threads} for inference")
     yield from _runtime()
-    yield from _disk(settings.cache_dir)
-    names = yield from _models(settings.cache_dir)
+    try:
+        yield from _disk(settings.cache_dir)
+        names = yield from _models(settings.cache_dir)
+    except NpcEngineError as error:
+        yield Finding("problem", "cache", f"{error.code}: {error.message}", error.hint)
+        names = []
     for name in [model] if model else names:
         yield _session(name, settings.cache_dir, device)
     yield from _sheets()
@@ -97,8 +102,12 @@ def _runtime() -> Iterator[Finding]:
 
 
 def _disk(cache_dir: Path) -> Iterator[Finding]:
-    folder = next(parent for parent in (cache_dir, *cache_dir.parents) if parent.exists())
-    free = shutil.disk_usage(folder).free
+    from npc_engine.models.cache import disk_errors
+
+    with disk_errors(cache_dir):
+        folder = next(parent for parent in (cache_dir, *cache_dir.absolute().parents) if parent.exists())
+        is_writable = folder.is_dir() and os.access(folder, os.W_OK)
+        free = shutil.disk_usage(folder).free
     is_short = free < _ROOM_BYTES
     yield Finding(
         "note" if is_short else "ok",
@@ -106,17 +115,23 @@ def _disk(cache_dir: Path) -> Iterator[Finding]:
         f"{cache_dir}, {free / 1e9:.1f} GB free",
         "installing `base` needs more; set NPC_ENGINE_CACHE_DIR to a larger disk" if is_short else "",
     )
-    if not os.access(folder, os.W_OK):
+    if not is_writable:
         yield Finding(
-            "problem", "cache", f"{folder} cannot be written", "set NPC_ENGINE_CACHE_DIR to a folder of yours"
+            "problem",
+            "cache",
+            f"{folder} is not a folder that can be written",
+            "set NPC_ENGINE_CACHE_DIR to a folder of yours",
         )
 
 
 def _models(cache_dir: Path) -> Generator[Finding, None, list[str]]:
+    from npc_engine.models.cache import disk_errors
     from npc_engine.models.catalogue import load_catalogue
     from npc_engine.models.install import list_models
 
-    listed = list_models(cache_dir, load_catalogue())
+    catalogue = load_catalogue()
+    with disk_errors(cache_dir):
+        listed = list_models(cache_dir, catalogue)
     installed = [model.name for model in listed if model.state == "installed"]
     for model in listed:
         if model.state == "corrupt":
@@ -124,7 +139,9 @@ def _models(cache_dir: Path) -> Generator[Finding, None, list[str]]:
                 "problem",
                 f"model {model.name}",
                 "files are missing or cut short",
-                f"npc-engine models pull {model.name}",
+                f"npc-engine models pull {model.name}"
+                if model.name in catalogue
+                else f"delete {cache_dir / 'models' / model.name}; import it again if it was yours",
             )
     for name in ("base", "encoder"):
         if name not in installed:

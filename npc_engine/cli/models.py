@@ -46,10 +46,13 @@ def list_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Show every model of the catalogue and of the cache: kind, size, licence, state."""
+    from npc_engine.models.cache import disk_errors
     from npc_engine.models.catalogue import load_catalogue
     from npc_engine.models.install import list_models
 
-    models = list_models(_cache(cache_dir), load_catalogue(catalogue))
+    cache = _cache(cache_dir)
+    with disk_errors(cache):
+        models = list_models(cache, load_catalogue(catalogue))
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(model) for model in models], indent=2))
     else:
@@ -139,12 +142,15 @@ def verify(
     cache_dir: CacheDir = None,
 ) -> None:
     """Check every file of installed models against its recorded SHA-256."""
-    from npc_engine.models.cache import ModelCache
+    from npc_engine.models.cache import ModelCache, disk_errors
     from npc_engine.models.install import verify
 
     cache = _cache(cache_dir)
     folder = ModelCache(cache).models
-    chosen = names or (sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else [])
+    chosen = names or []
+    if not names:
+        with disk_errors(folder):
+            chosen = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not chosen:
         err.print(f"no model is installed in {cache}", soft_wrap=True)
     failed = False

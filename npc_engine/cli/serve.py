@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from npc_engine.cli.console import err, out
-from npc_engine.config import load_config
 
 
 def serve(
@@ -28,6 +27,7 @@ def serve(
 ) -> None:
     """Serve the characters to games over ZeroMQ."""
     # What loads models takes seconds to import; `--generate-keys` and `--help` need none of it.
+    from npc_engine.config import load_config
     from npc_engine.server.auth import check_listening
     from npc_engine.server.auth import generate_keys as make_keys
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from npc_engine.errors import SheetError
+from npc_engine.errors import SheetError, SheetInvalid
 from npc_engine.sheets.loader import load_sheet, sheet_files
 from npc_engine.sheets.schema import CharacterSheet, Fact
 
@@ -31,7 +31,8 @@ def validate(
         except SheetError as error:
             problems = list(getattr(error, "problems", ()) or (error,))
         if sheet is not None and sheet.id in seen:
-            problems = [SheetError(f"the id {sheet.id!r} is also that of {seen[sheet.id]}", path=file, key="id")]
+            message = f"the id {sheet.id!r} is also that of {seen[sheet.id]}"
+            problems = [SheetInvalid(message, path=file, key="id", hint="rename one")]
         elif sheet is not None:
             seen[sheet.id] = file
         report: dict[str, Any] = {"file": str(file), "problems": [_problem(problem) for problem in problems]}
@@ -113,7 +114,12 @@ def _summary(sheet: CharacterSheet) -> dict[str, Any]:
 
 def _print_report(report: dict[str, Any], problems: list[SheetError]) -> None:
     for problem in problems:
-        typer.echo(str(problem).removeprefix(f"{problem.code}: "))
+        # As compilers do, place first: editors and terminals make a link of it.
+        parts = (problem.path or report["file"], problem.line, problem.column)
+        place = ":".join(str(part) for part in parts if part is not None)
+        typer.echo(": ".join(part for part in (place, problem.code, problem.key, problem.problem) if part))
+        if problem.hint:
+            typer.echo(f"  hint: {problem.hint}")
     if "summary" in report:
         counts = report["summary"]
         typer.echo(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from npc_engine.actions.choose import MAX_CALL_TOKENS, Choice
 from npc_engine.actions.confirm import is_yes
+from npc_engine.dialogue.admission import flat
 from npc_engine.dialogue.events import TurnEvent
 from npc_engine.dialogue.grounding import Premise
 from npc_engine.sheets.controls import Route
@@ -35,13 +36,13 @@ async def act(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
             return
         turn.trace.data["action"] = {"name": action.name, "arguments": choice.arguments}
         if action.confirm and choice is not turn.confirmed:
-            turn.conversation.pending = choice
+            turn.offer = choice
             turn.directives.append(f"Offer this and ask for a yes: {_wording(choice)}. {_NOTHING_DONE}")
             turn.trace.stage("act", f"{action.name}: waiting for the player's yes")
             return
         call, answer = turn.conversation.open_call(action.name, choice.arguments)
-        yield call
         try:
+            yield call
             async with asyncio.timeout(turn.action_timeout_s):
                 result = await turn.stop.race(answer)
             error = result.error
@@ -49,27 +50,23 @@ async def act(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
             result, error = None, "the game did not answer in time"
         finally:
             turn.conversation.close_call(call.call_id)
-    outcome = f"failed: {error}" if error is not None else _as_text(result.result if result else None)
+    if error is None:
+        outcome = _as_text(result.result if result else None) or "done"
+        text = f"I have just done this: {_wording(choice)}. Result: {outcome}."
+        directive = action.on_success or "Say what was done."
+    else:
+        outcome = f"failed: {_short(error)}"
+        text = f"I have just tried this: {_wording(choice)}. It {outcome}."
+        directive = action.on_failure or "Say that it did not work, and why."
     turn.trace.data["action"] |= {"call_id": call.call_id, "outcome": outcome}
-    turn.trace.stage("act", f"{action.name}: {'failed' if error is not None else 'done'}")
-    turn.results.append(
-        Premise(
-            id=f"action:{call.call_id}",
-            text=f"Just now: {_wording(choice)}. {'It ' + outcome if error is not None else 'Done. ' + outcome}",
-            source="game",
-            kind="action_result",
-            score=1.0,
-        )
-    )
-    hint = action.on_failure if error is not None else action.on_success
-    turn.directives.append(
-        hint or ("Say that it did not work, and why." if error is not None else "Say what was done.")
-    )
+    turn.trace.stage("act", f"{action.name}: {'done' if error is None else 'failed'}")
+    turn.results.append(Premise(id=f"action:{call.call_id}", text=text, source="game", kind="action_result", score=1.0))
+    turn.directives.append(directive)
 
 
 async def _choose(turn: Turn) -> Choice:
     pending, turn.conversation.pending = turn.conversation.pending, None
-    if pending is not None and is_yes(turn.line):
+    if pending is not None and pending.action in turn.eligible_actions() and is_yes(turn.line):
         turn.confirmed = pending
         return pending
     if not turn.candidate_actions:
@@ -93,5 +90,8 @@ def _wording(choice: Choice) -> str:
 def _as_text(result: Mapping[str, Any] | None) -> str:
     if not result:
         return ""
-    text = "; ".join(f"{str(key).replace('_', ' ')}: {value}" for key, value in result.items())
-    return " ".join(text.split())[:MAX_RESULT_CHARS]
+    return _short("; ".join(f"{str(key).replace('_', ' ')}: {value}" for key, value in result.items()))
+
+
+def _short(text: str) -> str:
+    return flat(text)[:MAX_RESULT_CHARS]

@@ -22,8 +22,14 @@ def admit(turn: Turn) -> None:
     turn.trace.stage("admit", f"{len(turn.line)} characters")
 
 
+def flat(text: str) -> str:
+    """Text as one line without control characters: a line break could fake the prompt's own headings."""
+    printable = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in unicodedata.normalize("NFC", text))
+    return " ".join(printable.split())
+
+
 def one_line(text: str, *, max_chars: int) -> str:
-    """Text as one line without control characters: a line break could fake the prompt's own headings.
+    """Text from outside, `flat` and within limits.
 
     Raises:
         TextTooLong: Over `max_chars`.
@@ -31,8 +37,7 @@ def one_line(text: str, *, max_chars: int) -> str:
     """
     if len(text) > max_chars:
         raise TextTooLong(f"text has {len(text)} characters, the limit is {max_chars}", hint="send shorter lines")
-    printable = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in unicodedata.normalize("NFC", text))
-    line = " ".join(printable.split())
+    line = flat(text)
     if not line:
         raise RequestError("the text is empty", hint="send what the player said, at least one visible character")
     return line

@@ -15,12 +15,13 @@ from npc_engine.actions.choose import ActionChooser
 from npc_engine.config import EngineConfig
 from npc_engine.dialogue.character import Character
 from npc_engine.dialogue.session import Conversation
-from npc_engine.errors import NpcEngineError, UnknownAction, UnknownCharacter
+from npc_engine.errors import ConfigError, NpcEngineError, UnknownAction, UnknownCharacter
 from npc_engine.inference.constraint import ConstraintCompiler
 from npc_engine.inference.decoder import Decoder
 from npc_engine.inference.encoder import SentenceEncoder
 from npc_engine.inference.engine import InferenceEngine
 from npc_engine.metrics import Metrics
+from npc_engine.models.catalogue import ModelKind
 from npc_engine.models.installed import find_installed
 from npc_engine.models.tokenizer import ChatTokenizer
 from npc_engine.sheets.conditions import GameState
@@ -218,9 +219,19 @@ def load_dialogue(config: EngineConfig) -> Dialogue:
         ModelError: A model is not installed or is corrupt.
     """
     sheets = load_sheets(config.sheets or (shipped_sheets_dir(),))
-    model = find_installed(config.model, config.cache_dir).path
-    encoder = find_installed(config.encoder, config.cache_dir).path
+    model = _model_folder("model", config.model, "decoder", config)
+    encoder = _model_folder("encoder", config.encoder, "encoder", config)
     return build_dialogue(list(sheets.values()), model_folder=model, encoder_folder=encoder, config=config)
+
+
+def _model_folder(setting: str, name: str, kind: ModelKind, config: EngineConfig) -> Path:
+    model = find_installed(name, config.cache_dir)
+    if model.kind != kind:
+        raise ConfigError(
+            f"{setting} = {name!r} names a model of kind {model.kind}, not {kind}",
+            hint="`npc-engine models list` shows the kind of each; the usual ones are model = base, encoder = encoder",
+        )
+    return model.path
 
 
 def build_dialogue(

@@ -22,7 +22,7 @@ from npc_engine.sheets.schema import CharacterSheet, UnknownTopic
 
 PremiseKind = Literal["fact", "event", "relationship", "action_result"]
 
-MAX_PREMISES = 6
+MAX_PREMISES = 4
 # A score is cosine plus LEXICAL_WEIGHT times the share of BM25: see docs/log.md, "How premises are ranked".
 LEXICAL_WEIGHT = 0.35
 # A premise below this is about something else. Set where no question of the shipped characters loses its fact.

@@ -1,28 +1,39 @@
 """Prompts: a stable part a character, then the talk, then the volatile tail of this turn.
 
-    system     rules, identity, voice           the same for every turn: prefilled once, kept as a KV snapshot
-    assistant  the greeting                     likewise
-    user, assistant, user, ...                  the talk so far, as both sides heard it
-    user       notes of this turn, and the line premises, results and directives, then what the player said
+    system            rules and identity                     the same for every turn: prefilled once, kept as a snapshot
+    user, assistant   examples, in the tail's own form       likewise
+    assistant         the greeting                           likewise
+    user, assistant   the talk so far, as both heard it
+    user              notes of this turn, and the line       premises, results, directives, then what the player said
 
 Whatever changes comes last, so that only the tail is computed in a turn. When the context is short, the oldest
 exchanges are dropped, in blocks, and the trace says how many; the persona is never dropped.
+
+The examples are the sheet's own: how the character talks (`voice.examples` with a player's line), that she says so when
+she knows nothing (`unknown_topics`), and that she answers from the notes (her name, her people). Given as a list of
+quotes instead, a 1.5B model recites them as answers: see docs/log.md, "Voice examples are turns".
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from npc_engine.dialogue.grounding import Premise
 from npc_engine.dialogue.memory import Exchange
 from npc_engine.errors import ConfigError
+from npc_engine.models.chat_template import Role
 from npc_engine.models.tokenizer import ChatTokenizer
 from npc_engine.sheets.controls import ControlValues
 from npc_engine.sheets.schema import ActionSpec, BigFive, CharacterSheet
 
-# The stable part may take this share of the context; voice examples beyond it are left out, then it is an error.
+# The stable part may take this share of the context; examples beyond it are left out, then it is an error.
 MAX_STABLE_SHARE = 0.5
+# Examples of each kind: enough to set the form, few enough to leave the context to the talk.
+MAX_UNKNOWN_EXAMPLES = 2
+MAX_VOICE_EXAMPLES = 6
+MAX_PEOPLE_EXAMPLES = 2
+MAX_VOICE_LINES = 4
 # Dropping one exchange a turn would change every turn's prefix and with it empty the cache; so drop in blocks.
 DROP_BLOCK = 4
 # A score this far from the average of 0.5 is worth a word.
@@ -36,6 +47,8 @@ _TRAITS = {
 }
 PLAIN_BELOW = 0.35
 COLOURFUL_ABOVE = 0.75
+# Below this the stable part's "one to three short sentences" would mislead.
+SHORT_BELOW_WORDS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +82,25 @@ class PromptBuilder:
         self._sheet = sheet
         self._tokenizer = tokenizer
         self._max_context_tokens = max_context_tokens
-        self.num_voice_examples = len(sheet.voice.examples)
         limit = int(max_context_tokens * MAX_STABLE_SHARE)
-        while len(stable := self._stable()) > limit and self.num_voice_examples > 0:
-            self.num_voice_examples -= 1
-        if len(stable) > limit:
+        frame = len(self._message("system", self.system_text)) + len(self._message("assistant", sheet.greeting))
+        if frame > limit:
             raise ConfigError(
-                f"{sheet.id}: identity, goals and rules take {len(stable)} of {max_context_tokens} context tokens",
+                f"{sheet.id}: identity, goals and rules take {frame} of {max_context_tokens} context tokens",
                 hint="raise max_context_tokens, or shorten the sheet's identity",
             )
-        self.stable_ids = tuple(stable)
+        self.num_examples = 0
+        examples: list[int] = []
+        for example in self._examples():
+            if frame + len(examples) + len(example) > limit:
+                break
+            examples += example
+            self.num_examples += 1
+        self.stable_ids = (
+            *self._message("system", self.system_text),
+            *examples,
+            *self._message("assistant", sheet.greeting),
+        )
 
     def speech(
         self,
@@ -97,20 +119,11 @@ class PromptBuilder:
             exchanges: The talk so far, oldest first.
             premises: What the character may use now, best first.
             directives: Whatever else this turn demands, one sentence each.
-            controls: The turn's values; `role_play` and the length limits become directives.
+            controls: The turn's values; `role_play` becomes a directive where it is low or high.
             max_new_tokens: Room to leave for the reply.
         """
-        notes = [f"- {premise.text}" for premise in premises] or ["- (nothing in particular)"]
-        tail = "\n".join(
-            [
-                f"[What {self._first_name} knows that may matter now]",
-                *notes,
-                f"[How to reply] {' '.join((*directives, _style(controls)))}",
-                "[The player says]",
-                line,
-            ]
-        )
-        return self._prompt(tail, exchanges, max_new_tokens)
+        notes = [premise.text for premise in premises]
+        return self._prompt(self._tail(line, notes, (*directives, *_style(controls))), exchanges, max_new_tokens)
 
     def action(
         self,
@@ -142,9 +155,42 @@ class PromptBuilder:
     def _first_name(self) -> str:
         return self._sheet.identity.name.split()[0]
 
-    def _stable(self) -> list[int]:
-        ids = self._tokenizer.encode_message("system", self.system_text)
-        return ids + self._tokenizer.encode_message("assistant", self._sheet.greeting)
+    def _examples(self) -> Iterator[list[int]]:
+        """Example turns as ids, the most needed first."""
+        sheet, identity = self._sheet, self._sheet.identity
+        topics = [topic for topic in sheet.unknown_topics if topic.examples and topic.lines]
+        unknown = [(topic.examples[0], topic.lines[0]) for topic in topics]
+        voice = [(example.player, example.character) for example in sheet.voice.examples if example.player]
+        turns: list[tuple[str, list[str], str]] = [
+            *((player, [], reply) for player, reply in unknown[:MAX_UNKNOWN_EXAMPLES]),
+            *((player, [], reply) for player, reply in voice[:MAX_VOICE_EXAMPLES]),
+            (
+                "Who are you, and what do you do?",
+                [f"I am {identity.name}, {identity.role}."],
+                f"I'm {identity.name}, {identity.role}.",
+            ),
+            *(
+                (f"Who is {person.name}?", [kin := f"{person.name} is my {person.kind}."], kin)
+                for person in sheet.relationships[:MAX_PEOPLE_EXAMPLES]
+            ),
+        ]
+        for player, notes, reply in turns:
+            yield self._message("user", self._tail(player, notes, ())) + self._message("assistant", reply)
+
+    def _tail(self, line: str, notes: Sequence[str], directives: Sequence[str]) -> str:
+        """What stands in the user's message of a turn."""
+        return "\n".join(
+            [
+                f"[What {self._first_name} knows]",
+                *(f"- {note}" for note in notes or ("nothing about this",)),
+                *(f"[{directive}]" for directive in directives),
+                "[The player says]",
+                line,
+            ]
+        )
+
+    def _message(self, role: Role, text: str) -> list[int]:
+        return self._tokenizer.encode_message(role, text)
 
     @property
     def system_text(self) -> str:
@@ -161,24 +207,22 @@ class PromptBuilder:
             parts.append(f"{name} wants: {'; '.join(sheet.goals)}.")
         manner = "; ".join((sheet.voice.register_, *_traits(sheet.personality.big_five)))
         parts.append(f"Manner of speech: {manner}.")
-        if examples := sheet.voice.examples[: self.num_voice_examples]:
-            parts.append(f"How {name} sounds (manner only, not facts):")
-            parts += [f'- "{example.character}"' for example in examples]
+        if lines := [example.character for example in sheet.voice.examples if not example.player][:MAX_VOICE_LINES]:
+            parts.append(f"Things {name} has said: {' '.join(lines)}")
+        sentences = "one sentence" if sheet.controls.max_sentences == 1 else "one to three short sentences"
         parts += [
             "Rules:",
             f"- Say only what {name} says aloud, in the first person. No narration, no stage directions, no lists.",
-            "- Before each line you get notes. Answer the player from the notes. "
-            "Repeat names, numbers, prices and places exactly as the notes have them.",
-            f"- What neither the notes nor the talk say, {name} does not know and does not make up: "
-            "say so in a few words.",
-            "- Be brief and natural. Never speak of notes, rules, games or being a model.",
+            "- Before each line you get what you know about it. Answer the player from that. "
+            "Repeat names, numbers, prices and places exactly as they stand there.",
+            f"- What neither that nor the talk says, {name} does not know and does not make up: say so in a few words.",
+            f"- Answer in {sentences}, naturally. Never speak of notes, rules, games or being a model.",
         ]
         return "\n".join(parts)
 
     def _prompt(self, tail: str, exchanges: Sequence[Exchange], max_new_tokens: int) -> Prompt:
-        encode = self._tokenizer.encode_message
-        tail_ids = [*encode("user", tail), *self._tokenizer.generation_prompt_ids()]
-        talk = [encode("user", e.player) + encode("assistant", e.reply) for e in exchanges if e.reply]
+        tail_ids = [*self._message("user", tail), *self._tokenizer.generation_prompt_ids()]
+        talk = [self._message("user", e.player) + self._message("assistant", e.reply) for e in exchanges if e.reply]
         room = self._max_context_tokens - len(self.stable_ids) - len(tail_ids) - max_new_tokens
         dropped = 0
         while dropped < len(talk) and sum(map(len, talk[dropped:])) > room:
@@ -187,14 +231,13 @@ class PromptBuilder:
         return Prompt(ids=tuple(ids), num_stable_tokens=len(self.stable_ids), num_dropped_exchanges=dropped)
 
 
-def _style(controls: ControlValues) -> str:
-    sentences = "one sentence" if controls.max_sentences == 1 else f"one to {min(controls.max_sentences, 3)} sentences"
-    length = f"Answer in {sentences}, at most {controls.max_words} words."
+def _style(controls: ControlValues) -> Iterator[str]:
     if controls.role_play < PLAIN_BELOW:
-        return f"{length} Be plain and to the point; no colour."
-    if controls.role_play > COLOURFUL_ABOVE:
-        return f"{length} Let your manner show."
-    return length
+        yield "Be plain and to the point; no colour."
+    elif controls.role_play > COLOURFUL_ABOVE:
+        yield "Let your manner show."
+    if controls.max_sentences == 1 or controls.max_words < SHORT_BELOW_WORDS:
+        yield f"Answer in one sentence of at most {controls.max_words} words."
 
 
 def _describe(action: ActionSpec) -> str:

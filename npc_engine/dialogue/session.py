@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from npc_engine.dialogue.speaking import Reply
 from npc_engine.dialogue.stop import StopReason, StopSignal
 from npc_engine.dialogue.trace import Trace
 from npc_engine.dialogue.turn import run_turn
-from npc_engine.errors import ConversationClosed, TurnInProgress, UnknownActionCall
+from npc_engine.errors import ConversationClosed, NpcEngineError, Overloaded, TurnInProgress, UnknownActionCall
 from npc_engine.sheets.conditions import GameState
 from npc_engine.sheets.controls import ControlValues, Route
 from npc_engine.sheets.schema import ActionSpec, FallbackReason
@@ -108,12 +109,11 @@ class Conversation:
         turn = Turn(self, text, config=self._config, seed=(self._seed + self._num_turns) & 0xFFFFFFFF)
         self._turn = turn
         self._num_turns += 1
-        events = run_turn(turn)
         try:
-            async for event in events:
-                yield event
+            async with aclosing(run_turn(turn)) as events:
+                async for event in events:
+                    yield event
         finally:
-            await events.aclose()
             self._turn = None
 
     def cancel(self) -> bool:
@@ -212,6 +212,7 @@ class Turn:
         self.controls: ControlValues = self.character.sheet.controls.at(self.route)
         # act
         self.confirmed: Choice | None = None
+        self.offer: Choice | None = None
         self.results: list[Premise] = []
         self.directives: list[str] = []
         # speak
@@ -231,6 +232,15 @@ class Turn:
         return lines[self.seed % len(lines)] if lines else ""
 
     def stopped(self, reason: StopReason) -> None:
-        """Note that the turn was stopped from outside; what was heard stays."""
+        """Note that the turn was stopped from outside; what was heard stays, what was to be offered does not."""
+        self.offer = None
         self.reply.finish_reason = "cancelled" if reason == "cancelled" else "length"
         self.trace.data["stopped"] = reason
+
+    def failed(self, error: NpcEngineError) -> None:
+        """Note that the engine could not finish the reply; what was heard stays, what was to be offered does not."""
+        self.offer = None
+        self.reply.finish_reason = "length"
+        self.trace.data["error"] = {"code": error.code, "message": error.message}
+        if isinstance(error, Overloaded):
+            self.trace.data["error"]["retry_after_s"] = error.retry_after_s

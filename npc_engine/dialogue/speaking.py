@@ -7,11 +7,13 @@ what was sent cannot be taken back. The judge will stand where `_judge` is.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from npc_engine.dialogue.controls import LengthBudget
 from npc_engine.dialogue.events import FinishReason, ReplySource, Sentence, Token, TurnEvent
+from npc_engine.dialogue.grounding import Premise
 from npc_engine.guard.segments import SentenceBuffer, is_whole
 from npc_engine.guard.speech import SpeechCleaner
 from npc_engine.inference.sampler import SamplingParams
@@ -36,25 +38,45 @@ class Reply:
 
 
 async def speak(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
-    """Say the reply: an authored line on a topic the character knows nothing of, else the model's."""
-    if turn.grounding.unknown_topic is not None and not turn.results:
-        turn.trace.stage("speak", f"authored line: unknown topic {turn.grounding.unknown_topic.topic!r}")
-        for event in _say(turn, turn.pick(turn.grounding.unknown_topic.lines) or turn.fallback(FallbackReason.UNKNOWN)):
+    """Say the reply: the sheet's own words where it has them for this, else the model's."""
+    if (written := _written(turn)) is not None:
+        turn.trace.stage("speak", f"authored line: {written.why}")
+        for event in _say(turn, written.text):
             yield event
         turn.reply.source = "fallback"
         return
-    async for event in _speak_model(turn):
-        yield event
+    async with aclosing(_speak_model(turn)) as events:
+        async for event in events:
+            yield event
     if not turn.reply.text:
-        async for event in speak_authored(turn, FallbackReason.ERROR):
+        for event in speak_authored(turn, FallbackReason.ERROR):
             yield event
 
 
-async def speak_authored(turn: Turn, reason: FallbackReason) -> AsyncGenerator[TurnEvent, None]:
+@dataclass(frozen=True)
+class _Written:
+    """The sheet's own words for a turn."""
+
+    why: str
+    text: str
+
+
+def _written(turn: Turn) -> _Written | None:
+    """An action's offer, or what the character says on a topic that she knows nothing of."""
+    if turn.offer is not None and turn.offer.action is not None:
+        line = turn.offer.action.offer_line(turn.offer.arguments)
+        return _Written(f"offer of {turn.offer.action.name}", line) if line else None
+    topic = turn.grounding.unknown_topic
+    if topic is None or turn.results:
+        return None
+    return _Written(f"unknown topic {topic.topic!r}", turn.pick(topic.lines) or turn.fallback(FallbackReason.UNKNOWN))
+
+
+def speak_authored(turn: Turn, reason: FallbackReason) -> Iterator[TurnEvent]:
     """Say one of the sheet's fallback lines."""
     turn.trace.stage("speak", f"authored line: {reason.value}")
-    for event in _say(turn, turn.fallback(reason)):
-        yield event
+    turn.offer = None
+    yield from _say(turn, turn.fallback(reason))
     turn.reply.source = "fallback"
     turn.reply.finish_reason = "guard"
 
@@ -64,7 +86,7 @@ async def _speak_model(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
     prompt = turn.character.prompts.speech(
         turn.line,
         exchanges=turn.conversation.history.exchanges,
-        premises=(*turn.results, *turn.grounding.premises),
+        premises=_premises(turn),
         directives=turn.directives,
         controls=turn.controls,
         max_new_tokens=budget.max_new_tokens,
@@ -84,17 +106,25 @@ async def _speak_model(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
     )
     speech = _Speech(turn, budget)
     stream = turn.character.engine.generate(prompt.ids, params, conversation_id=turn.conversation.id)
-    async for delta in turn.stop.stream(stream):
-        turn.trace.mark("time_to_first_model_token_s")
-        for event in speech.feed(delta.text):
-            yield event
-        turn.trace.generation(delta.stats)
-        if delta.finish_reason is not None:
-            turn.reply.finish_reason = delta.finish_reason
-        if speech.is_finished:
-            break
+    async with aclosing(turn.stop.stream(stream)) as deltas:
+        async for delta in deltas:
+            turn.trace.mark("time_to_first_model_token_s")
+            for event in speech.feed(delta.text):
+                yield event
+            turn.trace.generation(delta.stats)
+            if delta.finish_reason is not None:
+                turn.reply.finish_reason = delta.finish_reason
+            if speech.is_finished:
+                break
     for event in speech.flush():
         yield event
+
+
+def _premises(turn: Turn) -> tuple[Premise, ...]:
+    """Premises for the prompt: beside an action's result, only the best one, so that the result is what is said."""
+    if turn.results:
+        return (*turn.results, *turn.grounding.premises[:1])
+    return turn.grounding.premises
 
 
 class _Speech:
@@ -106,29 +136,34 @@ class _Speech:
         self._cleaner = SpeechCleaner(speaker=turn.character.sheet.identity.name, others=turn.conversation.listeners)
         self._sentences = SentenceBuffer()
         self._num_streamed = 0
-        self.is_finished = False
+        self._is_cut = False
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing that may follow will be said."""
+        return self._is_cut or self._cleaner.is_finished or self._budget.is_spent
 
     def feed(self, piece: str) -> Iterator[TurnEvent]:
         for sentence in self._sentences.feed(self._cleaner.feed(piece)):
             yield from self._sentence(sentence)
-        if self._budget.num_sentences == 0 and not self.is_finished:
+        if self._budget.num_sentences == 0 and not self._is_cut:
             yield from self._stream_first(self._sentences.held)
-        self.is_finished = self.is_finished or self._cleaner.is_finished or self._budget.is_spent
 
     def flush(self) -> Iterator[TurnEvent]:
-        if self.is_finished and self._budget.num_sentences:
+        if self._is_cut or self._budget.is_spent:
             return
+        is_limited = self._turn.reply.finish_reason == "length"
         for sentence in [*self._sentences.feed(self._cleaner.flush()), *self._sentences.flush()]:
-            # What a token limit cut off is dropped, unless it is all there is.
-            if is_whole(sentence) or self._budget.num_sentences == 0:
+            # What the token limit cut off is dropped, unless it is all there is.
+            if not is_limited or is_whole(sentence) or self._budget.num_sentences == 0:
                 yield from self._sentence(sentence)
 
     def _sentence(self, sentence: str) -> Iterator[TurnEvent]:
-        if self.is_finished or not _judge(self._turn, sentence):
-            self.is_finished = True
+        if self._is_cut or not _judge(self._turn, sentence):
+            self._is_cut = True
             return
         if not self._budget.admit(sentence):
-            self.is_finished = True
+            self._is_cut = True
             self._turn.reply.finish_reason = "length"
             return
         yield from (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import suppress
 from typing import Literal, TypeVar
 
@@ -57,7 +57,7 @@ class StopSignal:
                     with suppress(asyncio.CancelledError):
                         await pending
 
-    async def stream(self, source: AsyncGenerator[T, None]) -> AsyncIterator[T]:
+    async def stream(self, source: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
         """The items of `source`, which is closed at the end whatever happens.
 
         Raises:

@@ -8,6 +8,7 @@ Each stage is one function, here or one import away; all of them work on the `Tu
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from npc_engine.dialogue.acting import act
@@ -18,7 +19,7 @@ from npc_engine.dialogue.memory import Exchange
 from npc_engine.dialogue.route import talk_route
 from npc_engine.dialogue.speaking import speak, speak_authored
 from npc_engine.dialogue.stop import TurnStopped
-from npc_engine.errors import Overloaded
+from npc_engine.errors import NpcEngineError, Overloaded
 from npc_engine.sheets.controls import Route
 from npc_engine.sheets.schema import FallbackReason
 
@@ -36,19 +37,24 @@ async def run_turn(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
     try:
         await route(turn)
         await ground(turn)
-        async for event in act(turn):
-            yield event
-        async for event in speak(turn):  # judges each sentence before it leaves
-            yield event
+        # Closed here, whatever happens: an abandoned turn must not hold a KV slot until it is collected.
+        async with aclosing(act(turn)) as events:
+            async for event in events:
+                yield event
+        async with aclosing(speak(turn)) as events:  # judges each sentence before it leaves
+            async for event in events:
+                yield event
     except TurnStopped as stop:
         turn.stopped(stop.reason)
         if stop.reason == "deadline" and not turn.reply.text:
-            async for event in speak_authored(turn, FallbackReason.ERROR):
+            for event in speak_authored(turn, FallbackReason.ERROR):
                 yield event
-    except Overloaded as overload:
-        turn.trace.data["error"] = {"code": overload.code, "retry_after_s": overload.retry_after_s}
-        async for event in speak_authored(turn, FallbackReason.BUSY):
-            yield event
+    except NpcEngineError as error:
+        turn.failed(error)
+        if not turn.reply.text:
+            is_busy = isinstance(error, Overloaded)
+            for event in speak_authored(turn, FallbackReason.BUSY if is_busy else FallbackReason.ERROR):
+                yield event
     commit(turn)
     yield TurnEnd(
         text=turn.reply.text, finish_reason=turn.reply.finish_reason, source=turn.reply.source, trace=turn.trace.data
@@ -72,9 +78,9 @@ async def ground(turn: Turn) -> None:
             turn.character.grounder.ground(
                 turn.line,
                 turn.embedding,
-                said_before=(last.player, last.reply) if last else (),
+                said_before=tuple(text for text in (last.player, last.reply) if text) if last else (),
                 state=turn.conversation.state,
-                events=turn.conversation.events,
+                events=tuple(turn.conversation.events),
             )
         )
     is_task = bool(turn.candidate_actions) or turn.conversation.pending is not None
@@ -88,7 +94,8 @@ async def ground(turn: Turn) -> None:
 
 
 def commit(turn: Turn) -> None:
-    """Remember what the player heard."""
+    """Remember what the player heard, and what was offered if that was heard."""
+    turn.conversation.pending = turn.offer
     turn.conversation.history.add(Exchange(player=turn.line, reply=turn.reply.text))
     turn.trace.stage("commit", "kept in memory; durable memory is not built yet")
     turn.trace.mark("total_s")

@@ -3,6 +3,15 @@
 GroupQueryAttention over shared past and present buffers does RoPE and the cache; every product is MatMulNBits (int4,
 int8) or FusedMatMul on the matrix as stored (fp16, fp32). The rotary order is half-split. q, k and v are one product.
 No node computes a shape.
+
+What int4 costs, KL divergence of the next token from the unquantized source's in nats over about 340 positions of
+English, and one thread's time for a decode step (2-core AMD Zen 3):
+
+    tiny (Q4_1)    blocks kept with offsets 0.0032, 10.8 ms | rounded to symmetric 0.255, 8.9 ms | int8 0.0039, 12.7 ms
+    base (Q4_K_M)  blocks kept with offsets 0.0015, 104 ms  | rounded to symmetric 0.041, 87 ms  | int8 0.0019, 128 ms
+
+Tensors that the source keeps in five bits or more stay in eight: with those of `base` in symmetric int4 too, it is
+0.055. The output matrix is always int8.
 """
 
 from __future__ import annotations
@@ -45,7 +54,7 @@ def write_decoder_graph(
 def weight_bits(tensors: list[SourceTensor], precision: Precision) -> Bits | None:
     """Bits of the product these tensors form together; None is unquantized.
 
-    Under int4 what the source keeps in five bits or more stays in eight.
+    Under int4 what the source keeps in five bits or more stays in eight; the module's figures say why.
     """
     if precision in ("fp16", "fp32"):
         return None

@@ -42,18 +42,18 @@ class Asked:
 
 
 def ask_all(
-    client: Client, sets: Sequence[QuestionSet], *, on_asked: Callable[[Asked], None] = lambda _: None
+    client: Client, sets: Sequence[QuestionSet], *, on_asked: Callable[[int], None] = lambda _: None
 ) -> list[Asked]:
-    """Ask every question, one after another.
+    """Ask every question, one after another; `on_asked` gets the number asked so far.
 
     Raises:
         NpcEngineError: The server refused a question, or is gone.
     """
-    asked = []
+    asked: list[Asked] = []
     for questions in sets:
         for question in questions.questions:
             asked.append(_ask(client, questions.character, question))
-            on_asked(asked[-1])
+            on_asked(len(asked))
     return asked
 
 

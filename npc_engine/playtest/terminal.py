@@ -118,7 +118,7 @@ def parse_state(text: str) -> dict[str, Any]:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise RequestError(f"state: {error}") from error
+        raise RequestError(f"state: {error}", hint="close the quote, or leave it out") from error
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
@@ -134,7 +134,10 @@ def parse_state(text: str) -> dict[str, Any]:
 
 
 def _number(text: str) -> int | str:
-    return int(text) if text.lstrip("-").isdigit() else text
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def _why(last: HeardTurn | None, console: Console) -> None:

@@ -86,7 +86,7 @@ def _check_size(frame: bytes, limits: Limits) -> None:
 def _unique_keys(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise MalformedMessage("a map has the same key twice")
+        raise MalformedMessage("a map has the same key twice", hint="send each key once")
     return fields
 
 
@@ -97,7 +97,7 @@ def _check_data(value: Any, *, depth_left: int) -> None:
         _check_count(value)
         for key, item in value.items():
             if not isinstance(key, str):
-                raise MalformedMessage("a map key is not text")
+                raise MalformedMessage("a map key is not text", hint="write every key as text, numbers too")
             _check_data(item, depth_left=depth_left - 1)
     elif isinstance(value, list):
         if depth_left == 0:
@@ -107,10 +107,10 @@ def _check_data(value: Any, *, depth_left: int) -> None:
             _check_data(item, depth_left=depth_left - 1)
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise MalformedMessage("a number is NaN or infinite")
+            raise MalformedMessage("a number is NaN or infinite", hint="send nil where there is no number")
     elif isinstance(value, int):
         if not _MIN_INT64 <= value <= _MAX_INT64:
-            raise MalformedMessage("an integer does not fit 64 signed bits")
+            raise MalformedMessage("an integer does not fit 64 signed bits", hint="send it as text")
     elif value is not None and not isinstance(value, str):
         raise MalformedMessage(
             f"data of type {type(value).__name__} has no place in a message",
@@ -120,4 +120,6 @@ def _check_data(value: Any, *, depth_left: int) -> None:
 
 def _check_count(items: dict[str, Any] | list[Any]) -> None:
     if len(items) > MAX_ITEMS:
-        raise MalformedMessage(f"a map or array of {len(items)} items; at most {MAX_ITEMS} are accepted")
+        raise MalformedMessage(
+            f"a map or array of {len(items)} items; at most {MAX_ITEMS} are accepted", hint="send less data"
+        )

@@ -86,7 +86,7 @@ def check_listening(config: EngineConfig) -> tuple[BindAddress, ServerKeys | Non
         raise UnsafeBind(
             f"{address.endpoint} can be reached from other machines and no CURVE keys are configured",
             hint="bind tcp://127.0.0.1:PORT, or make keys with `npc-engine serve --generate-keys DIR`"
-            " and set curve_secret_key_file",
+            " and name its server.key_secret with --keys",
         )
     return address, None
 
@@ -98,14 +98,10 @@ def generate_keys(folder: Path) -> None:
         ConfigError: The folder already holds a file of that name, or cannot be written; no existing key is touched.
     """
     clients = folder / ALLOWED_CLIENTS_FOLDER
-    taken = [
-        path
-        for path in (folder / "server.key_secret", folder / "game.key_secret", clients / "game.key")
-        if path.exists()
-    ]
-    if taken:
-        raise ConfigError(f"{taken[0]} already exists", hint="choose an empty folder; keys are never overwritten")
     try:
+        for path in (folder / "server.key_secret", folder / "game.key_secret", clients / "game.key"):
+            if path.exists():
+                raise ConfigError(f"{path} already exists", hint="choose an empty folder; keys are never overwritten")
         clients.mkdir(parents=True, exist_ok=True)
         zmq.auth.create_certificates(folder, "server")
         zmq.auth.create_certificates(folder, "game")
@@ -113,7 +109,9 @@ def generate_keys(folder: Path) -> None:
         for secret in (folder / "server.key_secret", folder / "game.key_secret"):
             secret.chmod(0o600)
     except OSError as error:
-        raise ConfigError(f"cannot write keys to {folder}: {error}") from error
+        raise ConfigError(
+            f"cannot write keys to {folder}: {error.strerror or error}", hint="choose a folder that you may write"
+        ) from error
 
 
 def load_keys(secret_key_file: Path) -> ServerKeys:

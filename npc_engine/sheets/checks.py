@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from npc_engine.sheets.problems import near_miss
-from npc_engine.sheets.schema import CharacterSheet
+from npc_engine.sheets.schema import PLACEHOLDER, ActionSpec, CharacterSheet
 from npc_engine.sheets.yaml_reader import KeyPath
 
 
@@ -35,6 +35,7 @@ def check_references(sheet: CharacterSheet, fact_path: Callable[[int], KeyPath])
     for index, action in enumerate(sheet.actions):
         names = [(("actions", index, "parameters", i), one.name) for i, one in enumerate(action.parameters)]
         yield from _unique(names, "parameter")
+        yield from _offer(index, action)
     for index, fact in enumerate(sheet.facts):
         if fact.secret and fact.when is None:
             yield Finding(
@@ -49,6 +50,18 @@ def _unique(named: Iterable[tuple[KeyPath, str]], kind: str) -> Iterator[Finding
         if name in seen:
             yield Finding(path, f"{kind} {name!r} is used twice", "rename one of the two")
         seen.add(name)
+
+
+def _offer(index: int, action: ActionSpec) -> Iterator[Finding]:
+    path = ("actions", index, "offer")
+    if action.offer is None:
+        return
+    if not action.confirm:
+        yield Finding(path, f"{action.name!r} asks for no yes, so nobody says its offer", "add `confirm: true`")
+    required = [parameter.name for parameter in action.parameters if parameter.required]
+    for name in PLACEHOLDER.findall(action.offer):
+        if name not in required:
+            yield Finding(path, f"{{{name}}} is no required parameter of {action.name!r}", near_miss(name, required))
 
 
 def _tests(sheet: CharacterSheet) -> Iterator[Finding]:

@@ -22,6 +22,8 @@ M = TypeVar("M", bound=Model)
 
 SHEET_SUFFIXES = (".yaml", ".yml")
 
+_NAME_A_SHEET = "give the path of a .yaml file or of a folder with some"
+
 
 def load_sheet(path: Path) -> CharacterSheet:
     """Load one sheet with its lore.
@@ -104,25 +106,28 @@ def sheet_files(paths: Iterable[Path]) -> list[Path]:
     """The sheet files that some paths stand for: files as they are, folders as the .yaml files directly in them.
 
     Raises:
-        SheetNotFound: A path is missing, or a folder has no such file.
+        SheetNotFound: A path is missing or cannot be read, or a folder has no such file.
     """
     files: list[Path] = []
     for path in paths:
-        if not path.is_dir():
-            files.append(path)
-            continue
-        found = sorted(file for file in path.iterdir() if file.suffix in SHEET_SUFFIXES and file.is_file())
-        if not found:
-            raise SheetNotFound("no .yaml file in this folder", path=path, hint="name the folder that holds the sheets")
-        files += found
-    for file in files:
-        if not file.is_file():
-            raise SheetNotFound(
-                "no such file", path=file, hint="give the path of a .yaml file or of a folder with some"
-            )
+        try:
+            files += _files_of(path)
+        except OSError as error:
+            raise SheetNotFound(error.strerror or str(error), path=path, hint=_NAME_A_SHEET) from error
     if not files:
-        raise SheetNotFound("no sheets were named", hint="give the path of a .yaml file or of a folder with some")
+        raise SheetNotFound("no sheets were named", hint=_NAME_A_SHEET)
     return list(dict.fromkeys(files))
+
+
+def _files_of(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise SheetNotFound("no such file", path=path, hint=_NAME_A_SHEET)
+    found = sorted(file for file in path.iterdir() if file.suffix in SHEET_SUFFIXES and file.is_file())
+    if not found:
+        raise SheetNotFound("no .yaml file in this folder", path=path, hint="name the folder that holds the sheets")
+    return found
 
 
 def read_document(path: Path, model: type[M], schema: str) -> tuple[Document, M]:
@@ -139,7 +144,9 @@ def read_document(path: Path, model: type[M], schema: str) -> tuple[Document, M]
     document = read_yaml(path)
     if not isinstance(document.data, dict):
         kind = "nothing" if document.data is None else "a list or a single text"
-        raise gathered([problem_at(document, (), f"expected keys and values, found {kind}", hint=f"schema: {schema}")])
+        raise gathered(
+            [problem_at(document, (), f"expected keys and values, found {kind}", hint=f"begin with: schema: {schema}")]
+        )
     _check_version(document, schema)
     problems: list[SheetError] = [*empty_values(document)]
     try:
@@ -180,7 +187,12 @@ def _take_lore(document: Document, index: int, reference: LoreReference) -> list
     if not file.is_file():
         mark = document.values[path]
         raise SheetNotFound(
-            f"no lore file {file}", path=document.path, line=mark.line, column=mark.column, key=dotted(path)
+            f"no lore file {file}",
+            path=document.path,
+            line=mark.line,
+            column=mark.column,
+            key=dotted(path),
+            hint="lore files lie in or below the sheet's folder",
         )
     lore = load_lore(file)
     known = {scope for entry in lore.entries for scope in entry.scopes}

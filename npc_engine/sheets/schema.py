@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -36,6 +38,7 @@ from npc_engine.sheets.fields import (
 
 CHARACTER_SCHEMA = "npc-engine/character@1"
 LORE_SCHEMA = "npc-engine/lore@1"
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 __all__ = [
     "CHARACTER_SCHEMA",
@@ -212,8 +215,20 @@ class ActionSpec(Model):
     confirm: Flag = Field(
         False, description="The character first says what is about to happen and asks; only a yes makes the call."
     )
+    offer: Line | None = Field(
+        None,
+        description="What the character says to ask for that yes; `{item}` stands for the argument of that name. "
+        "Without it the model words the question.",
+    )
     on_success: Note | None = Field(None, description="How to word the result when the game reports success.")
     on_failure: Note | None = Field(None, description="How to word it when the game refuses or reports an error.")
+
+
+    def offer_line(self, arguments: Mapping[str, Any]) -> str | None:
+        """The offer with the arguments' values in it; None where the sheet has none."""
+        if self.offer is None:
+            return None
+        return PLACEHOLDER.sub(lambda match: str(arguments.get(match[1], match[0])), self.offer)
 
 
 class FallbackReason(StrEnum):

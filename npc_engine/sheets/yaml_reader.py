@@ -144,7 +144,9 @@ class _Builder:
         if tag is not None:
             raise self._refused(event, f"the tag {tag} is not read", "put text that starts with ! in quotes")
         if len(path) > MAX_NESTING:
-            raise self._refused(event, f"nested deeper than {MAX_NESTING}", "")
+            raise self._refused(
+                event, f"nested deeper than {MAX_NESTING}", "no sheet needs that: is a bracket left open?"
+            )
         quoted = isinstance(event, ScalarEvent) and event.style in ("'", '"')
         self.values[path] = Mark(event.start_mark.line + 1, event.start_mark.column + 1, int(quoted))
         if isinstance(event, MappingStartEvent):
@@ -190,7 +192,7 @@ class _Builder:
     def _syntax_error(self, error: MarkedYAMLError) -> SheetSyntax:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or "not YAML"
-        hint = ""
+        hint = "see this line and the one above it: a quote or bracket left open, or indentation that does not line up"
         if "\\t" in problem or (mark and self._line(mark.line).startswith("\t")):
             hint = "indent with spaces, not tabs"
         elif "mapping values" in problem or "expected <block end>" in problem:

