@@ -4,7 +4,7 @@ import pytest
 
 from npc_engine.models.build import build_decoder, build_encoder
 from npc_engine.sheets.library import shipped_sheets_dir
-from tests.recital import write_babbler, write_reciter, write_word_bert
+from tests.recital import BABBLE, write_babbler, write_reciter, write_word_bert
 from tests.talk import MARA
 
 
@@ -30,8 +30,7 @@ def babbler(tmp_path_factory):
     """The folder of a model that says words and ends of sentences in any order."""
     root = tmp_path_factory.mktemp("babbler")
     (root / "model").mkdir()
-    pieces = ("I sell", " forty", " swords", " to the", " old mill", ". Then", ". No", "! It", " costs", " all", "...")
-    build_decoder(write_babbler(root / "stub.gguf", *pieces), root / "model", precision="fp32")
+    build_decoder(write_babbler(root / "stub.gguf", *BABBLE), root / "model", precision="fp32")
     return root / "model"
 
 

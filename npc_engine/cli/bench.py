@@ -29,9 +29,12 @@ def bench(
     """Ask the shipped characters their questions over ZeroMQ; print answers missed, latency, speed and memory."""
     from npc_engine.cli.console import out
     from npc_engine.config import load_config
+    from npc_engine.errors import ConfigError
     from npc_engine.sheets.library import shipped_sheets_dir
     from npc_engine.sheets.questions import load_questions
 
+    if as_json is not None and (as_json.is_dir() or not as_json.parent.is_dir()):
+        raise ConfigError(f"{as_json} cannot be written", hint="name a file in a folder that exists")
     files = questions or sorted((shipped_sheets_dir() / "questions").glob("*.yaml"))
     sets = [load_questions(file) for file in files]
     results = []
@@ -76,6 +79,7 @@ def _bench(settings: Any, sets: Any) -> dict[str, Any]:
 
 def _print(results: list[dict[str, Any]]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from npc_engine.cli.console import out
 
@@ -95,8 +99,8 @@ def _print(results: list[dict[str, Any]]) -> None:
             show_edge=False,
         )
         for one in missed:
-            shown = "yes" if one["is_grounded"] else "no"
-            misses.add_row(one["character"], one["question"], one["wanted"], one["reply"], shown)
+            cells = (one["character"], one["question"], one["wanted"], one["reply"])
+            misses.add_row(*map(Text, cells), "yes" if one["is_grounded"] else "no")
         if missed:
             out.print(misses)
 

@@ -107,6 +107,4 @@ def as_rows(asked: Sequence[Asked]) -> list[dict[str, Any]]:
 def _p50_p95(values: Sequence[float]) -> dict[str, float]:
     """Nearest-rank percentiles."""
     ordered = sorted(values)
-    return {
-        name: ordered[min(len(ordered) - 1, int(share * len(ordered)))] for name, share in (("p50", 0.5), ("p95", 0.95))
-    }
+    return {f"p{percent}": ordered[-(-percent * len(ordered) // 100) - 1] for percent in (50, 95)}

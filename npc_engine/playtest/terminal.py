@@ -13,10 +13,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from npc_engine.client.blocking import Client, Conversation
 from npc_engine.client.turn import ActionFailed
-from npc_engine.errors import ProtocolError, RequestError
+from npc_engine.errors import ConnectionLost, ProtocolError, RequestError
 from npc_engine.playtest.heard import HeardTurn, hear
 from npc_engine.playtest.market import Market
 from npc_engine.protocol.messages import ActionCall, Token
@@ -25,7 +26,7 @@ HELP = """\
 /why              what the last reply used, what each stage did, and where the time went
 /event TEXT       the character learns that something happened
 /state KEY=VALUE  change the game's state: trust=60 place=smithy hour=9 flags=rain,fair factions=guild quests=siege:2
-/actions          what the game has been asked to do
+/actions          what the actions have changed: your purse and satchel
 /quit             leave (so does the end of input)"""
 PURSE = 100
 
@@ -61,6 +62,8 @@ def talk(client: Client, character: str, *, player: str, console: Console | None
                     _command(line, conversation, console, last=last, market=market)
                 else:
                     last = _turn(line, conversation, console, name=names[character])
+            except ConnectionLost:
+                raise
             except (RequestError, ProtocolError) as error:
                 console.print(str(error), style="red", markup=False)
 
@@ -147,11 +150,11 @@ def _why(last: HeardTurn | None, console: Console) -> None:
     trace = last.trace
     stages = Table("stage", "what it did", show_edge=False, pad_edge=False, header_style="dim")
     for stage, outcome in trace["stages"].items():
-        stages.add_row(stage, str(outcome))
+        stages.add_row(stage, Text(str(outcome)))
     console.print(stages)
     premises = Table("score", "premise", "text", show_edge=False, pad_edge=False, header_style="dim")
     for premise in trace.get("premises", ()):
-        premises.add_row(f"{premise['score']:.2f}", premise["id"], premise["text"])
+        premises.add_row(f"{premise['score']:.2f}", Text(premise["id"]), Text(premise["text"]))
     console.print(premises)
     for key in ("unknown_topic", "action", "tokens", "latency", "controls", "error"):
         if trace.get(key):
