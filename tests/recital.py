@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
 
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-CONTEXT, HEAD_DIM, INNER = 16384, 16, 32
+CONTEXT, HEAD_DIM, INNER = 16384, 32, 32
 SURE = 60.0  # a logit; all others are 0
 WORD_VECTOR = 256
 BABBLE = ("I sell", " forty", " swords", " to the", " old mill", ". Then", ". No", "! It", " costs", " all", "...")

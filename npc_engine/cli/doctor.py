@@ -144,7 +144,7 @@ def _models(cache_dir: Path) -> Generator[Finding, None, list[str]]:
                 else f"delete {cache_dir / 'models' / model.name}; import it again if it was yours",
             )
     for name in ("base", "encoder"):
-        if name not in installed:
+        if any(model.name == name and model.state == "available" for model in listed):
             yield Finding("note", f"model {name}", "not installed", f"npc-engine models pull {name}")
     return installed
 

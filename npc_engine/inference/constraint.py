@@ -112,7 +112,9 @@ class ConstraintCompiler:
             text = json.dumps(schema)
             grammar = LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_flexible": False})
         except (TypeError, ValueError) as error:
-            raise InvalidConstraint(f"JSON schema: {error}") from error
+            raise InvalidConstraint(
+                f"JSON schema: {error}", hint="only the keywords that llguidance documents can be used"
+            ) from error
         return self._compile(grammar, "JSON schema")
 
     def regex(self, pattern: str) -> Constraint:
@@ -130,7 +132,9 @@ class ConstraintCompiler:
             InvalidConstraint: There is none, or one is empty.
         """
         if not texts or not all(texts):
-            raise InvalidConstraint("choices: need at least one text, none of them empty")
+            raise InvalidConstraint(
+                "choices: need at least one text, none of them empty", hint="leave the constraint out instead"
+            )
         return self.regex("|".join(re.escape(text) for text in dict.fromkeys(texts)))
 
     def lark(self, grammar: str) -> Constraint:
@@ -145,7 +149,10 @@ class ConstraintCompiler:
         if grammar not in self._compiled:
             matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
             if matcher.is_error():
-                raise InvalidConstraint(f"{kind}: {_first_line(matcher.get_error())}")
+                raise InvalidConstraint(
+                    f"{kind}: {_first_line(matcher.get_error())}",
+                    hint="llguidance's documentation has the syntax; look-around and back-references are not in it",
+                )
             self._compiled[grammar] = Constraint(grammar, matcher, self._vocab_size)
         return self._compiled[grammar]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,10 @@ from typing import Any, Literal
 
 import numpy as np
 import onnx
+
+# The published wheels collect telemetry from the first session on; this is read when the library is loaded. Measured
+# with 1.31: `disable_telemetry_events()` after the import still writes its files into the user's cache folder.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 from numpy.typing import NDArray
 

@@ -101,7 +101,9 @@ class Scheduler:
             )
         if len(self.waiting) >= self._max_waiting:
             raise Overloaded(
-                f"{len(self.waiting)} requests are waiting already", retry_after_s=round(self.retry_after_s, 2)
+                f"{len(self.waiting)} requests are waiting already",
+                retry_after_s=round(self.retry_after_s, 2),
+                hint="try again then; the limit is max_waiting",
             )
         self.waiting.append(sequence)
 

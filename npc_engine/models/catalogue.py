@@ -204,7 +204,7 @@ class Catalogue:
 
 def unknown_model(name: str, known: Iterable[str]) -> UnknownModel:
     """The error for a name that is not among `known`, with the nearest names as its hint."""
-    known = list(known)
+    known = list(dict.fromkeys(known))
     near = difflib.get_close_matches(name.lower(), known, n=3)
     meant = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known) or 'none'}."
     return UnknownModel(f"no model is called {name[:80]!r}", hint=f"{meant} See: npc-engine models list")

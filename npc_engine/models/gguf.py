@@ -96,7 +96,10 @@ def _config(
     head_dim = int(fields.get(f"{architecture}.attention.key_length", hidden_size // num_heads))
     rotary_dim = int(fields.get(f"{architecture}.rope.dimension_count", head_dim))
     if rotary_dim != head_dim:
-        raise UnsupportedArchitecture(f"{path}: RoPE over {rotary_dim} of {head_dim} dimensions is not supported")
+        raise UnsupportedArchitecture(
+            f"{path}: RoPE over {rotary_dim} of {head_dim} dimensions is not supported",
+            hint="use a model that rotates whole heads, as the Llama and Qwen families do",
+        )
     scaling = str(fields.get(f"{architecture}.rope.scaling.type", "none"))
     if scaling not in ("none", "linear"):
         raise UnsupportedArchitecture(

@@ -209,12 +209,20 @@ def _hub_errors(what: str) -> Iterator[None]:
             hint="accept it on the model's page, then: hf auth login",
         ) from error
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
-        raise DownloadFailed(f"{what}: not on the hub, or not visible to you ({type(error).__name__})") from error
+        raise DownloadFailed(
+            f"{what}: not on the hub, or not visible to you ({type(error).__name__})",
+            hint="check the name; for a private repository: hf auth login",
+        ) from error
     except errors.OfflineModeIsEnabled as error:
-        raise DownloadFailed(f"{what}: HF_HUB_OFFLINE is set") from error
+        raise DownloadFailed(f"{what}: HF_HUB_OFFLINE is set", hint="unset it to use the hub") from error
     except errors.HFValidationError as error:
-        raise DownloadFailed(f"{what}: {error}") from error
+        raise DownloadFailed(f"{what}: {error}", hint="a hub id is org/name") from error
     except errors.HfHubHTTPError as error:
-        raise DownloadFailed(f"{what}: the hub answered {str(error).strip().splitlines()[0]}") from error
+        raise DownloadFailed(
+            f"{what}: the hub answered {str(error).strip().splitlines()[0]}", hint="try again later"
+        ) from error
     except errors.HTTPError as error:  # type: ignore[attr-defined]
-        raise _Interrupted(f"{what}: no connection ({type(error).__name__}: {error})") from error
+        raise _Interrupted(
+            f"{what}: no connection ({type(error).__name__}: {error})",
+            hint="check the network and proxy, then run the same command to go on",
+        ) from error

@@ -321,7 +321,10 @@ def _local_files(path: Path, progress: ProgressSink) -> Fetched:
         )
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise InvalidModelFile(f"{path}: config.json is missing beside the weights")
+            raise InvalidModelFile(
+                f"{path}: config.json is missing beside the weights",
+                hint="copy the whole folder as it was published: weights, config.json, tokenizer.json",
+            )
         files += [file for file in sorted(path.glob("*.json")) if file.is_file()]
     progress.stage("reading the source", sum(file.stat().st_size for file in files), unit="bytes")
     measured: dict[str, dict[str, Any]] = {}

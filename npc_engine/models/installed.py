@@ -203,7 +203,8 @@ def _read_manifest(name: str, folder: Path) -> Manifest:
         first = error.errors()[0]
         if first["loc"] == ("format",):
             raise _corrupt(name, "another version of npc-engine built it") from error
-        raise _corrupt(name, f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        place = ": ".join(part for part in (str(path), ".".join(map(str, first["loc"]))) if part)
+        raise _corrupt(name, f"{place}: {first['msg']}") from error
 
 
 def _corrupt(name: str, what: str) -> CorruptModel:

@@ -240,4 +240,4 @@ def test_a_constraint_that_does_not_compile(kind, wrong, idle_engine):
     compiler = ConstraintCompiler(idle_engine.tokenizer, vocab_size=spec.vocab_size, eos_token_ids=spec.eos_token_ids)
     with pytest.raises(InvalidConstraint) as caught:
         getattr(compiler, kind)(wrong)
-    assert caught.value.code == "NPC312"
+    assert (caught.value.code, bool(caught.value.hint)) == ("NPC312", True)

@@ -187,6 +187,7 @@ ROWS = (
     Row("a text as a GGUF", lambda p: p.import_(p.write("a.gguf", b"hello")), "NPC408", "not a readable GGUF"),
     Row("a model file that is not there", lambda p: p.import_("none.gguf"), "NPC408", "no such file or folder"),
     Row("a folder without a model", lambda p: p.import_(p.shop.wheels[0].parent), "NPC408", "without .safetensors"),
+    Row("safetensors without their config", folder_without_config, "NPC408", "config.json"),
     Row("a config without the model's sizes", config_without_sizes, "NPC408", "config.json lacks"),
     Row("a tensor nobody can read", unreadable_tensor, "NPC409", "MXFP4"),
     Row("a vocabulary nobody supports", other_vocabulary, "NPC410", "'bert'"),

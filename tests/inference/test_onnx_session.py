@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -17,6 +20,9 @@ from npc_engine.inference.onnx_session import (
     open_session,
     runtime_info,
 )
+from tests.stubs import build_stub_encoder
+
+TELEMETRY_VARIABLES = ("ORT_DISABLE_TELEMETRY",)
 
 
 def write_graph(path: Path, *, repeats: int = 1) -> Path:
@@ -126,3 +132,20 @@ def test_runtime_info_is_complete() -> None:
     assert CPU_PROVIDER in info["providers"]
     assert info["packages"].count("onnxruntime") == 1, "onnxruntime and onnxruntime-gpu share a folder"
     assert all(info.values())
+
+
+def test_no_telemetry_is_written(tmp_path):
+    """A session in a process with an empty home leaves nothing there."""
+    (folder := tmp_path / "encoder").mkdir()
+    build_stub_encoder(folder)
+    program = (
+        "import sys; from pathlib import Path; from npc_engine.config import load_config; "
+        "from npc_engine.inference.encoder import SentenceEncoder; "
+        "SentenceEncoder.load(Path(sys.argv[1]), config=load_config(device='cpu', threads=1))"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name not in TELEMETRY_VARIABLES}
+    environment |= dict.fromkeys(("HOME", "USERPROFILE", "XDG_CACHE_HOME", "LOCALAPPDATA"), str(home))
+    subprocess.run([sys.executable, "-c", program, str(folder)], env=environment, check=True)
+    assert list(home.rglob("*")) == []
