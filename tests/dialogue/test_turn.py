@@ -267,7 +267,7 @@ async def test_past_the_deadline_an_authored_line_is_said(sheet, speaker, word_e
 
 async def test_a_game_that_never_answers_does_not_outlast_the_deadline(sheet, reciter, word_encoder):
     model = reciter(*PIECES, call=CALL_RING)
-    async with talking(sheet, model=model, encoder=word_encoder, turn_deadline_s=0.5) as dialogue:
+    async with talking(sheet, model=model, encoder=word_encoder, turn_deadline_s=1.0) as dialogue:
         conversation = dialogue.open_conversation("mara", player_id="p", actions=["*"])
         heard = await say(conversation, RING)
     assert len(heard.calls) == 1
