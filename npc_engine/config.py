@@ -5,17 +5,29 @@ from __future__ import annotations
 import os
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from npc_engine.errors import ConfigError
 
 Device = Literal["auto", "cpu", "cuda"]
 
+# The sampler divides by it; below this only 0 is meant.
+MIN_TEMPERATURE = 0.01
+
 APP_NAME = "npc-engine"
+
+
+def _check_temperature(value: float) -> float:
+    if 0 < value < MIN_TEMPERATURE:
+        raise ValueError(f"must be 0, or at least {MIN_TEMPERATURE}")
+    return value
+
+
+Temperature = Annotated[float, AfterValidator(_check_temperature)]
 
 
 def default_cache_dir() -> Path:
@@ -70,7 +82,7 @@ class EngineConfig(BaseSettings):
     # Dialogue
     turn_deadline_s: float = Field(60.0, gt=0, description="a reply always ends by then, authored if need be")
     action_timeout_s: float = Field(10.0, gt=0, description="how long the game may take for an action_result")
-    temperature: float = Field(0.4, ge=0, le=2, description="of spoken replies; 0 always takes the likeliest word")
+    temperature: Temperature = Field(0.4, ge=0, le=2, description="of replies; 0 always takes the likeliest word")
     seed: int | None = Field(None, ge=0, lt=1 << 32, description="base seed of sampling; None draws one a conversation")
 
     @classmethod

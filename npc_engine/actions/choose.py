@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from npc_engine.actions.schema import NO_ACTION, choice_schema
+from npc_engine.actions.schema import choice_schema
 from npc_engine.inference.constraint import Constraint, ConstraintCompiler
 from npc_engine.inference.engine import InferenceEngine
 from npc_engine.inference.sampler import SamplingParams
-from npc_engine.sheets.schema import ActionSpec
+from npc_engine.sheets.schema import ACTION_KEY, NO_ACTION, ActionSpec
 
 MAX_CALL_TOKENS = 96
 
@@ -60,7 +60,7 @@ class ActionChooser:
             call: dict[str, Any] = json.loads(text)
         except ValueError:  # the token limit cut it off: no call is safer than half of one
             return Choice(action=None)
-        name = call.pop("action")
+        name = call.pop(ACTION_KEY)
         if name == NO_ACTION:
             return Choice(action=None)
         return Choice(action=next(action for action in actions if action.name == name), arguments=call)

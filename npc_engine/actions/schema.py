@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from npc_engine.sheets.schema import ActionSpec, Parameter
+from npc_engine.sheets.schema import ACTION_KEY, NO_ACTION, ActionSpec, Parameter
 
-NO_ACTION = "none"
 # Longest free text argument; one with `choices` cannot be longer than its choices anyway.
 MAX_ARGUMENT_CHARS = 60
 # Bounds of a number that the sheet gives none: whole numbers up to here are exact in every client's number type. A
@@ -20,13 +19,15 @@ def choice_schema(actions: Sequence[ActionSpec]) -> dict[str, Any]:
 
     Whatever matches it is a valid call by construction: names, types, choices and ranges.
     """
-    return {"anyOf": [*(_call(action) for action in actions), _object({"action": {"const": NO_ACTION}}, ["action"])]}
+    return {
+        "anyOf": [*(_call(action) for action in actions), _object({ACTION_KEY: {"const": NO_ACTION}}, [ACTION_KEY])]
+    }
 
 
 def _call(action: ActionSpec) -> dict[str, Any]:
-    properties: dict[str, Any] = {"action": {"const": action.name}}
+    properties: dict[str, Any] = {ACTION_KEY: {"const": action.name}}
     properties |= {parameter.name: _argument(parameter) for parameter in action.parameters}
-    required = ["action", *(parameter.name for parameter in action.parameters if parameter.required)]
+    required = [ACTION_KEY, *(parameter.name for parameter in action.parameters if parameter.required)]
     return _object(properties, required)
 
 

@@ -33,6 +33,8 @@ ANSWERS_SCORE = 0.80
 UNKNOWN_TOPIC_COSINE = 0.70
 # Pull of what was said before on a line that cannot stand alone ("and how much is that?").
 CONTEXT_WEIGHT = 0.5
+# Embeddings of world events kept a character: 1.5 kB each, and several conversations' worth of them.
+MAX_SEEN_EVENTS = 2000
 _REFERRING = re.compile(r"\b(it|that|this|them|they|those|these|he|she|him|her|his|there|one|ones|then)\b", re.I)
 
 
@@ -86,6 +88,7 @@ class Grounder:
         self._encoder = encoder
         self._bm25 = Bm25([_searched(fact.text, fact.tags) for fact in sheet.facts])
         self._embeddings = encoder.embed([_searched(fact.text, fact.tags) for fact in sheet.facts])
+        self._seen_events: dict[str, NDArray[np.float32]] = {}
         self._topic_examples = [(topic, line) for topic in sheet.unknown_topics for line in topic.examples]
         self._topic_embeddings = encoder.embed([line for _, line in self._topic_examples])
 
@@ -140,13 +143,24 @@ class Grounder:
     ) -> list[Premise]:
         if not events:
             return []
-        embeddings = await self._encoder.aembed([event.text for event in events])
+        embeddings = await self._event_embeddings([event.text for event in events])
         scores = hybrid(embeddings @ query, Bm25([event.text for event in events]).scores(lexical_query))
         return [
             Premise(id=event.id, text=event.text, source="game", kind="event", score=float(score))
             for event, score in zip(events, scores, strict=True)
             if score >= MIN_SCORE
         ]
+
+    async def _event_embeddings(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n_texts, hidden_size) float32; a text that was seen before is not encoded again."""
+        found = {text: self._seen_events[text] for text in texts if text in self._seen_events}
+        fresh = [text for text in dict.fromkeys(texts) if text not in found]
+        if fresh:
+            found |= zip(fresh, await self._encoder.aembed(fresh), strict=True)
+            self._seen_events |= found
+            for text in list(self._seen_events)[:-MAX_SEEN_EVENTS]:
+                del self._seen_events[text]
+        return np.stack([found[text] for text in texts])
 
     def _relationships(self, line: str) -> list[Premise]:
         spoken = set(terms(line))

@@ -21,7 +21,8 @@ class History:
     """The exchanges of one conversation.
 
     Args:
-        max_exchanges: The oldest are forgotten beyond this; the prompt's token budget usually bites first.
+        max_exchanges: Beyond this the oldest tenth is forgotten at once, since each forgetting changes the prompt's
+            prefix and with it empties the cache. The prompt's token budget usually bites first.
     """
 
     def __init__(self, *, max_exchanges: int = 200) -> None:
@@ -36,7 +37,8 @@ class History:
     def add(self, exchange: Exchange) -> None:
         """Remember an exchange."""
         self._exchanges.append(exchange)
-        del self._exchanges[: -self._max_exchanges]
+        if len(self._exchanges) > self._max_exchanges:
+            del self._exchanges[: max(1, self._max_exchanges // 10)]
 
     def last(self) -> Exchange | None:
         """The latest exchange, if there is one."""

@@ -48,10 +48,16 @@ class BackgroundServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Shut down in order and wait for it."""
+        """Shut down in order and wait for it.
+
+        Raises:
+            Exception: What ended the server before its time.
+        """
         if self._loop is not None and self._task is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join()
+        if self._failure is not None and error is None:
+            raise self._failure
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from npc_engine.sheets.problems import near_miss
-from npc_engine.sheets.schema import PLACEHOLDER, ActionSpec, CharacterSheet
+from npc_engine.sheets.schema import ACTION_KEY, NO_ACTION, PLACEHOLDER, ActionSpec, CharacterSheet
 from npc_engine.sheets.yaml_reader import KeyPath
 
 
@@ -35,6 +35,7 @@ def check_references(sheet: CharacterSheet, fact_path: Callable[[int], KeyPath])
     for index, action in enumerate(sheet.actions):
         names = [(("actions", index, "parameters", i), one.name) for i, one in enumerate(action.parameters)]
         yield from _unique(names, "parameter")
+        yield from _reserved(index, action)
         yield from _offer(index, action)
     for index, fact in enumerate(sheet.facts):
         if fact.secret and fact.when is None:
@@ -50,6 +51,16 @@ def _unique(named: Iterable[tuple[KeyPath, str]], kind: str) -> Iterator[Finding
         if name in seen:
             yield Finding(path, f"{kind} {name!r} is used twice", "rename one of the two")
         seen.add(name)
+
+
+def _reserved(index: int, action: ActionSpec) -> Iterator[Finding]:
+    """Names that the choice among actions uses itself."""
+    if action.name == NO_ACTION:
+        yield Finding(("actions", index, "name"), f"an action cannot be called {NO_ACTION!r}", "choose another name")
+    for position, parameter in enumerate(action.parameters):
+        if parameter.name == ACTION_KEY:
+            path = ("actions", index, "parameters", position, "name")
+            yield Finding(path, f"a parameter cannot be called {ACTION_KEY!r}", "choose another name")
 
 
 def _offer(index: int, action: ActionSpec) -> Iterator[Finding]:

@@ -38,6 +38,9 @@ from npc_engine.sheets.fields import (
 
 CHARACTER_SCHEMA = "npc-engine/character@1"
 LORE_SCHEMA = "npc-engine/lore@1"
+# What the choice among actions is written with: the key of an action's name, and the name of none.
+ACTION_KEY = "action"
+NO_ACTION = "none"
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 __all__ = [
@@ -222,7 +225,6 @@ class ActionSpec(Model):
     )
     on_success: Note | None = Field(None, description="How to word the result when the game reports success.")
     on_failure: Note | None = Field(None, description="How to word it when the game refuses or reports an error.")
-
 
     def offer_line(self, arguments: Mapping[str, Any]) -> str | None:
         """The offer with the arguments' values in it; None where the sheet has none."""
