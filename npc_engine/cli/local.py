@@ -16,8 +16,9 @@ from npc_engine.config import EngineConfig
 from npc_engine.errors import ModelNotInstalled
 from npc_engine.models.progress import human_bytes
 
-# Seconds a gigabyte of source takes to build on 2 cores: see docs/benchmarks/models.md.
-_BUILD_S_PER_GB = 120
+# Seconds a gigabyte of source takes to build on 2 cores: see docs/benchmarks/README.md.
+_BUILD_S_PER_GB = 20
+_BYTES_PER_S_AT_100_MBIT = 12_500_000
 _POLL_S = 0.2
 
 
@@ -67,10 +68,10 @@ def install_if_missing(name: str, cache_dir: Path, *, ask: bool) -> None:
     except ModelNotInstalled:
         entry = load_catalogue()[name]
     size = entry.download_bytes or 0
-    minutes = max(1, round(size / 1e9 * _BUILD_S_PER_GB / 60))
+    build_s = max(5, round(size / 1e9 * _BUILD_S_PER_GB))
     err.print(
         f"{name} ({entry.title}, {entry.licence.spdx}) is not installed yet: {human_bytes(size)} to download into "
-        f"{cache_dir}, then about {minutes} min to build.",
+        f"{cache_dir} ({size / _BYTES_PER_S_AT_100_MBIT:.0f} s at 100 Mbit/s), then about {build_s} s to build.",
         markup=False,
         soft_wrap=True,
     )
