@@ -83,7 +83,11 @@ def main() -> int:
             with _process(_serve) as address:
                 rows = measure(echo_address, address, count=options.count)
     report = {
-        "machine": {"platform": platform.platform(), "python": platform.python_version(), "zmq": zmq.zmq_version()},
+        "machine": {
+            "platform": f"{platform.system()} {platform.machine()}",
+            "python": platform.python_version(),
+            "zmq": zmq.zmq_version(),
+        },
         "count": options.count,
         "rows": summary(rows),
     }

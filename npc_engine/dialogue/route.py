@@ -17,9 +17,8 @@ from npc_engine.inference.encoder import SentenceEncoder
 from npc_engine.sheets.controls import Route
 from npc_engine.sheets.schema import ActionSpec, CharacterSheet
 
-# Cosine to the closest example line from which an action is considered. Low on purpose: the constrained choice
-# that follows has `none`, while a line that never gets there can never act. See docs/log.md, "When a line is a task".
-TASK_COSINE = 0.55
+# Cosine to the closest example line from which an action is considered: see docs/log.md, "When a line is a task".
+TASK_COSINE = 0.65
 
 
 @dataclass(frozen=True, kw_only=True)

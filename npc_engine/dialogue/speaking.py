@@ -41,6 +41,7 @@ async def speak(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
     """Say the reply: the sheet's own words where it has them for this, else the model's."""
     if (written := _written(turn)) is not None:
         turn.trace.stage("speak", f"authored line: {written.why}")
+        turn.trace.premises(())
         for event in _say(turn, written.text):
             yield event
         turn.reply.source = "fallback"
@@ -75,6 +76,7 @@ def _written(turn: Turn) -> _Written | None:
 def speak_authored(turn: Turn, reason: FallbackReason) -> Iterator[TurnEvent]:
     """Say one of the sheet's fallback lines."""
     turn.trace.stage("speak", f"authored line: {reason.value}")
+    turn.trace.premises(())
     turn.offer = None
     yield from _say(turn, turn.fallback(reason))
     turn.reply.source = "fallback"
@@ -83,10 +85,12 @@ def speak_authored(turn: Turn, reason: FallbackReason) -> Iterator[TurnEvent]:
 
 async def _speak_model(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
     budget = LengthBudget(turn.controls)
+    premises = _premises(turn)
+    turn.trace.premises(premises)
     prompt = turn.character.prompts.speech(
         turn.line,
         exchanges=turn.conversation.history.exchanges,
-        premises=_premises(turn),
+        premises=premises,
         directives=turn.directives,
         controls=turn.controls,
         max_new_tokens=budget.max_new_tokens,
@@ -121,10 +125,8 @@ async def _speak_model(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
 
 
 def _premises(turn: Turn) -> tuple[Premise, ...]:
-    """Premises for the prompt: beside an action's result, only the best one, so that the result is what is said."""
-    if turn.results:
-        return (*turn.results, *turn.grounding.premises[:1])
-    return turn.grounding.premises
+    """Premises for the prompt: an action's results alone where there are any, so that they are what is said."""
+    return tuple(turn.results) or turn.grounding.premises
 
 
 class _Speech:

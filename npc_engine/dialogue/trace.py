@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from npc_engine.dialogue.grounding import Grounding
+from npc_engine.dialogue.grounding import Grounding, Premise
 from npc_engine.inference.sequence import GenerationStats
 
 STAGES = ("admit", "route", "ground", "act", "speak", "judge", "commit")
@@ -42,14 +42,18 @@ class Trace:
             self.data["latency"][name] = round(time.perf_counter() - before, 4)
 
     def grounding(self, grounding: Grounding) -> None:
-        """Note the premises."""
-        self.data["premises"] = [
-            {"id": p.id, "text": p.text, "source": p.source, "kind": p.kind, "score": round(p.score, 3)}
-            for p in grounding.premises
-        ]
+        """Note what was found."""
+        self.premises(grounding.premises)
         self.data["unknown_topic"] = grounding.unknown_topic.topic if grounding.unknown_topic else None
         self.data["num_candidates"] = grounding.num_candidates
         self.data["num_hidden"] = grounding.num_hidden
+
+    def premises(self, premises: Sequence[Premise]) -> None:
+        """Note what the reply is made from: until it is spoken, what was found."""
+        self.data["premises"] = [
+            {"id": p.id, "text": p.text, "source": p.source, "kind": p.kind, "score": round(p.score, 3)}
+            for p in premises
+        ]
 
     def generation(self, stats: GenerationStats) -> None:
         """Note the engine's figures of the spoken reply."""

@@ -33,9 +33,9 @@ class Step:
 
 SCRIPT = (
     Step("Good morning. Are you the smith here?"),
-    Step("What happened to your left ear?"),
+    Step("Who is the boy helping you at the forge?"),
     Step("Where does your iron come from?"),
-    Step("Is the bridge at the mill safe to cross?", event="The flood took the bridge at the mill this morning."),
+    Step("What is the news from the mill?", event="The flood took the bridge at the mill this morning."),
     Step("Can you put a spell on a blade for me?"),
     Step("I'll take the short sword, please."),
     Step("Yes, deal."),

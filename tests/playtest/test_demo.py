@@ -25,7 +25,7 @@ def test_the_script_plays_to_its_end(serving, hesta, reciter):
     assert (item, quantity) == ("short sword", 1)
     assert heard[-1].actions == calls
     assert f"Ada leaves with {PURSE - PRICES[item]} crowns and 1 short sword" in text
-    bridge = next(turn for turn in heard if "bridge" in turn.line)
+    bridge = next(turn for turn in heard if "mill" in turn.line)
     assert "event:1" in [premise["id"] for premise in bridge.trace["premises"]]
     spell = next(turn for turn in heard if "spell" in turn.line)
     assert (spell.end.source, spell.trace["unknown_topic"]) == ("fallback", "magic and enchantments")
