@@ -5,6 +5,7 @@ python tools/picture.py [MODEL]
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -25,7 +26,9 @@ def main(model: str) -> None:
     with local_client(load_config(model=model, seed=1, sheets=(sheet,)), ask=False) as client:
         wait_until_warm(client)
         play_demo(client, console=console)
-    PICTURE.write_text(console.export_svg(title=f"npc-engine demo --model {model}"), encoding="utf-8")
+    # The drawing names fonts at an outside address; a reader's own fixed-width font does.
+    picture = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title=f"npc-engine demo --model {model}"), flags=re.S)
+    PICTURE.write_text(picture, encoding="utf-8")
 
 
 if __name__ == "__main__":

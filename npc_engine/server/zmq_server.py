@@ -233,12 +233,12 @@ class ZmqServer:
         except zmq.ZMQError as error:
             if error.errno != errno.EHOSTUNREACH:
                 raise
-            self._drop(identity, "disconnected")
+            self._drop(identity, "disconnected", level=logging.INFO)
 
-    def _drop(self, identity: bytes, reason: str) -> None:
+    def _drop(self, identity: bytes, reason: str, *, level: int = logging.WARNING) -> None:
         client = self._clients.pop(identity, None)
         if client is not None:
-            logger.warning("client %s (%s) is dropped: %s", identity.hex(), client.session.name, reason)
+            logger.log(level, "client %s (%s) is dropped: %s", identity.hex(), client.session.name, reason)
             client.session.leave()
 
     def _start_turn(self, turn: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
