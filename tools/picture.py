@@ -27,8 +27,8 @@ def main(model: str) -> None:
         wait_until_warm(client)
         play_demo(client, console=console)
     # The drawing names fonts at an outside address; a reader's own fixed-width font does.
-    picture = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title=f"npc-engine demo --model {model}"), flags=re.S)
-    PICTURE.write_text(picture, encoding="utf-8")
+    picture = console.export_svg(title=f"npc-engine demo --model {model}")
+    PICTURE.write_text(re.sub(r"@font-face \{.*?\}", "", picture, flags=re.S), encoding="utf-8")
 
 
 if __name__ == "__main__":
