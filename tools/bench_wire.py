@@ -26,6 +26,7 @@ import zmq
 
 from npc_engine.client import Client
 from npc_engine.config import EngineConfig
+from npc_engine.errors import UnknownCharacter
 from npc_engine.protocol import codec, messages
 from npc_engine.server.dialogue_port import ConversationPort
 from npc_engine.server.run import run_server
@@ -51,8 +52,8 @@ class SilentDialogue:
         state: Mapping[str, Any],
         actions: Sequence[str],
     ) -> ConversationPort:
-        """Never called here."""
-        raise NotImplementedError
+        """There is nobody to talk to."""
+        raise UnknownCharacter(f"no character {character_id!r}")
 
     def health(self) -> dict[str, Any]:
         """A report of the usual size."""
