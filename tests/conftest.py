@@ -1,11 +1,23 @@
 """Folders of tiny models, built once for the whole run."""
 
+import signal
+
 import pytest
 
 from npc_engine.models.build import build_decoder, build_encoder
 from npc_engine.sheets.library import shipped_sheets_dir
 from tests.recital import BABBLE, write_babbler, write_reciter, write_word_bert
 from tests.talk import MARA
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """Children can be interrupted, also where a script started this run in its background with SIGINT ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

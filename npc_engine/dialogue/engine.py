@@ -90,10 +90,14 @@ class Dialogue:
         self._metrics = metrics
         self._conversations: dict[str, Conversation] = {}
         self._warming: asyncio.Task[None] | None = None
+        self._cold = list(self._characters.values())
         self._num_warm = 0
 
     async def start(self) -> None:
-        """Start the engine thread and begin warming the characters' prefixes in the background, in order."""
+        """Start the engine thread and begin warming the characters' prefixes in the background.
+
+        In the order of the sheets; whoever is talked to meanwhile comes next.
+        """
         self._engine.start()
         self._warming = asyncio.create_task(self._warm_all())
 
@@ -156,6 +160,7 @@ class Dialogue:
         """
         self._conversations = {id_: talk for id_, talk in self._conversations.items() if not talk.is_closed}
         character = self.character(character_id)
+        self._cold.sort(key=lambda cold: cold is not character)
         conversation = Conversation(
             character,
             player_id=player_id,
@@ -192,7 +197,8 @@ class Dialogue:
         return self._metrics.render()
 
     async def _warm_all(self) -> None:
-        for character in self._characters.values():
+        while self._cold:
+            character = self._cold.pop(0)
             try:
                 await character.warm()
                 self._num_warm += 1

@@ -114,7 +114,9 @@ class Scheduler:
             sequence.admit(self._place(sequence), now_s=self._clock())
             self.waiting.popleft()
             self.running.append(sequence)
-        prefill = next((sequence for sequence in self.running if not sequence.is_decoding), None)
+        # Whoever speaks goes before the warming of prefixes, and among equals who came first.
+        prompts = (sequence for sequence in self.running if not sequence.is_decoding)
+        prefill = min(prompts, key=lambda sequence: sequence.warm_key is not None, default=None)
         decode = [sequence for sequence in self.running if sequence.is_decoding]
         return Batch(
             prefill=prefill,

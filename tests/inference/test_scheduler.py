@@ -81,6 +81,17 @@ def test_a_long_prompt_takes_short_chunks_while_others_decode() -> None:
     assert len(scheduler.schedule().chunk) == 128
 
 
+def test_a_player_goes_before_the_warming_of_a_prefix() -> None:
+    scheduler = scheduler_of()
+    warming, player = sequence(*range(12), warm_key="mara"), sequence(*range(20, 26))
+    scheduler.submit(warming)
+    first = scheduler.schedule()
+    assert first.prefill is warming
+    scheduler.extend(warming, first.chunk)
+    scheduler.submit(player)
+    assert scheduler.schedule().prefill is player
+
+
 def test_decode_runs_are_neighbouring_slots() -> None:
     scheduler = scheduler_of(num_slots=5)
     sequences = [sequence(1, index) for index in range(5)]
