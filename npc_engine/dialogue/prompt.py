@@ -194,7 +194,7 @@ class PromptBuilder:
 
     @property
     def system_text(self) -> str:
-        """The stable part as text, for `sheet show` and for curious writers."""
+        """The system message: rules, identity and manner."""
         sheet, identity = self._sheet, self._sheet.identity
         name = self._first_name
         parts = [

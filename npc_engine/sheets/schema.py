@@ -123,8 +123,8 @@ class Voice(Model):
     ] = Field(
         (),
         max_length=40,
-        description="Lines that show the voice: a bare line, or a pair of player and character. "
-        "As many as fit the budget are in the prompt, the first ones first.",
+        description="Lines that show the voice: a pair of player and character, which becomes an example turn of the "
+        "talk (the first six), or a bare line (the first four), named as something the character has said.",
     )
     avoid: tuple[Name, ...] = Field(
         (), max_length=64, description="Words and phrases the character never uses; replies with one are rejected."
