@@ -92,7 +92,7 @@ def find_python() -> list[str]:
 
 def engine(*arguments: str) -> int:
     """Run the project's own command."""
-    return run([str(PYTHON), "-m", "npc_engine.cli.main", *arguments])
+    return run([str(PYTHON), "-m", "npc_engine", *arguments])
 
 
 def run(command: list[str]) -> int:

@@ -143,3 +143,10 @@ def test_plain_progress_writes_a_line_a_tenth_with_rate_and_time_left():
     assert lines[1] == "downloading: 20 % (200 MB), 20 MB/s, 40 s left"
     assert lines[-1] == "downloading: 100 % (1.00 GB), 20 MB/s, 45 s"
     assert len(lines) == 10
+
+
+def test_the_module_is_the_command():
+    shown = subprocess.run(
+        [sys.executable, "-m", "npc_engine", "--version"], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.startswith("npc-engine ")
