@@ -83,7 +83,9 @@ class PromptBuilder:
         self._tokenizer = tokenizer
         self._max_context_tokens = max_context_tokens
         limit = int(max_context_tokens * MAX_STABLE_SHARE)
-        frame = len(self._message("system", self.system_text)) + len(self._message("assistant", sheet.greeting))
+        opening = self._message("system", self.system_text)
+        greeting = self._message("assistant", sheet.greeting)
+        frame = len(opening) + len(greeting)
         if frame > limit:
             raise ConfigError(
                 f"{sheet.id}: identity, goals and rules take {frame} of {max_context_tokens} context tokens",
@@ -96,11 +98,7 @@ class PromptBuilder:
                 break
             examples += example
             self.num_examples += 1
-        self.stable_ids = (
-            *self._message("system", self.system_text),
-            *examples,
-            *self._message("assistant", sheet.greeting),
-        )
+        self.stable_ids = (*opening, *examples, *greeting)
 
     def speech(
         self,

@@ -22,7 +22,7 @@ from npc_engine.sheets.schema import FallbackReason
 if TYPE_CHECKING:
     from npc_engine.dialogue.session import Turn
 
-# A 1.5B model repeats its context when greedy and invents when hot: see docs/log.md, "How replies are sampled".
+# With the default temperature: see docs/log.md, "How replies are sampled".
 MIN_P = 0.1
 REPETITION_PENALTY = 1.05
 
@@ -40,11 +40,8 @@ class Reply:
 async def speak(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
     """Say the reply: the sheet's own words where it has them for this, else the model's."""
     if (written := _written(turn)) is not None:
-        turn.trace.stage("speak", f"authored line: {written.why}")
-        turn.trace.premises(())
-        for event in _say(turn, written.text):
+        for event in _say(turn, written):
             yield event
-        turn.reply.source = "fallback"
         return
     async with aclosing(_speak_model(turn)) as events:
         async for event in events:
@@ -75,11 +72,8 @@ def _written(turn: Turn) -> _Written | None:
 
 def speak_authored(turn: Turn, reason: FallbackReason) -> Iterator[TurnEvent]:
     """Say one of the sheet's fallback lines."""
-    turn.trace.stage("speak", f"authored line: {reason.value}")
-    turn.trace.premises(())
     turn.offer = None
-    yield from _say(turn, turn.fallback(reason))
-    turn.reply.source = "fallback"
+    yield from _say(turn, _Written(reason.value, turn.fallback(reason)))
     turn.reply.finish_reason = "guard"
 
 
@@ -190,12 +184,15 @@ def _judge(turn: Turn, sentence: str) -> bool:
     return bool(sentence)
 
 
-def _say(turn: Turn, text: str) -> Iterator[TurnEvent]:
-    """Say an authored text, sentence by sentence."""
+def _say(turn: Turn, written: _Written) -> Iterator[TurnEvent]:
+    """Say the sheet's own words, sentence by sentence."""
+    turn.trace.stage("speak", f"authored line: {written.why}")
+    turn.trace.premises(())
     buffer = SentenceBuffer()
-    for sentence in [*buffer.feed(text), *buffer.flush()]:
+    for sentence in [*buffer.feed(written.text), *buffer.flush()]:
         yield from _tokens(turn, sentence)
         yield from _end_sentence(turn, sentence)
+    turn.reply.source = "fallback"
 
 
 def _tokens(turn: Turn, sentence: str) -> Iterator[TurnEvent]:
