@@ -54,12 +54,6 @@ class DecoderSpec(_Spec):
     top_k: int
     eos_token_ids: tuple[int, ...]
 
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """Bytes of keys and values that one token takes over all layers."""
-        itemsize = 4 if self.kv_dtype == "float32" else 2
-        return 2 * self.num_layers * self.num_kv_heads * self.head_dim * itemsize
-
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSpec(_Spec):
