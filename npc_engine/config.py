@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from npc_engine.errors import ConfigError
 
 Device = Literal["auto", "cpu", "cuda"]
+Guard = Literal["off", "rules", "judge", "rerank", "self_consistency", "self_conscious", "cautious"]
 
 # The sampler divides by it; below this only 0 is meant.
 MIN_TEMPERATURE = 0.01
@@ -54,6 +55,7 @@ class EngineConfig(BaseSettings):
     # Models and device
     model: str = Field("base", description="dialogue model: a profile or an installed model's name")
     encoder: str = Field("encoder", description="sentence encoder for grounding")
+    nli: str = Field("nli", description="classifier that judges replies: the built-in one or an installed one's name")
     device: Device = Field("auto", description="auto says why it fell back; cuda that cannot be had is an error")
     cache_dir: Path = Field(default_factory=default_cache_dir, description="where models live")
     threads: int = Field(default_factory=default_threads, ge=1, le=256, description="inference threads")
@@ -61,9 +63,16 @@ class EngineConfig(BaseSettings):
     # Inference
     max_context_tokens: int = Field(2048, ge=256, le=32768, description="KV slot length, tokens")
     num_slots: int = Field(4, ge=1, le=64, description="sequences that can run or be parked on the device at once")
+    kv_budget_bytes: int | None = Field(None, ge=0, description="most bytes of KV slots; none: all at full length")
     prefill_chunk_tokens: int = Field(128, ge=8, le=2048, description="prompt tokens per scheduler step")
+    prefill_graph: bool = Field(True, description="prompts run on a model's int8 prefill graph where it has one")
     max_waiting: int = Field(64, ge=1, description="requests waiting for a slot before Overloaded")
     prefix_store_bytes: int = Field(1 << 30, ge=0, description="host memory for KV snapshots")
+    prefix_store_dir: Path | None = Field(None, description="folder of prefix files; none: `prefixes` in the cache")
+    prefix_store_disk_bytes: int = Field(4 << 30, ge=0, description="disk for prefix files; 0 writes and reads none")
+    kv_snapshot_dtype: Literal["float", "int8"] = Field(
+        "float", description="KV snapshots: exact, or a quarter of that"
+    )
 
     # Characters
     sheets: tuple[Path, ...] = Field((), description="sheet files or folders; empty means the shipped ones")
@@ -83,6 +92,12 @@ class EngineConfig(BaseSettings):
     turn_deadline_s: float = Field(60.0, gt=0, description="a reply always ends by then, authored if need be")
     action_timeout_s: float = Field(10.0, gt=0, description="how long the game may take for an action_result")
     temperature: Temperature = Field(0.4, ge=0, le=2, description="of replies; 0 always takes the likeliest word")
+    guard: Guard = Field("judge", description="how a sentence is judged before it is heard: docs/judge.md")
+    contradiction_threshold: float = Field(
+        0.8, gt=0, le=1, description="probability from which a sentence contradicts what the character knows"
+    )
+    first_sentence_candidates: int = Field(3, ge=1, le=16, description="samples of a reply's first sentence at most")
+    sentence_resamples: int = Field(2, ge=0, le=16, description="further samples of a later sentence that was rejected")
     seed: int | None = Field(None, ge=0, lt=1 << 32, description="base seed of sampling; None draws one a conversation")
 
     @classmethod

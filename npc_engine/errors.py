@@ -155,6 +155,27 @@ class SheetTooLarge(SheetError):
     code = "NPC106"
 
 
+# --- the operator: KV memory -------------------------------------------------------------------
+
+
+class KvBudgetTooSmall(ConfigError):
+    """`kv_budget_bytes` does not hold one sequence of `max_context_tokens`."""
+
+    code = "NPC140"
+
+
+class PrefixFilesUnavailable(ConfigError):
+    """The folder of prefix files cannot be read or written; the engine goes on without it."""
+
+    code = "NPC141"
+
+
+class CorruptSnapshot(ConfigError):
+    """A prefix file is cut short, altered, or not what its name says; it is deleted and computed again."""
+
+    code = "NPC142"
+
+
 # --- the client: protocol ----------------------------------------------------------------------
 
 
@@ -297,6 +318,12 @@ class ConnectionLost(RequestError):
     code = "NPC313"
 
 
+class DeadlineExceeded(Overloaded):
+    """The request's deadline passed before it was given a slot; try again after `retry_after_s`."""
+
+    code = "NPC135"
+
+
 # --- the operator: models ----------------------------------------------------------------------
 
 
@@ -376,6 +403,42 @@ class InvalidModelName(ModelError):
     """A name that cannot be a model's folder, or that is taken."""
 
     code = "NPC412"
+
+
+class ExportExtraMissing(ModelError):
+    """This import goes through torch and optimum, and they are not installed."""
+
+    code = "NPC147"
+
+
+class UnsupportedLabels(ModelError):
+    """A classifier's labels are not entailment, neutral and contradiction, each once."""
+
+    code = "NPC148"
+
+
+class ExportFailed(ModelError):
+    """torch or optimum could not turn the model into a graph."""
+
+    code = "NPC149"
+
+
+class InvalidAdapter(ModelError):
+    """A LoRA adapter's folder is incomplete, or its numbers are no adapter."""
+
+    code = "NPC159"
+
+
+class UnsupportedAdapter(ModelError):
+    """An adapter is of a kind that cannot be merged, or changes more than a layer's products."""
+
+    code = "NPC160"
+
+
+class AdapterMismatch(ModelError):
+    """An adapter was trained on another base model than the one it is given."""
+
+    code = "NPC161"
 
 
 # --- us ----------------------------------------------------------------------------------------

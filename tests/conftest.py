@@ -1,13 +1,17 @@
 """Folders of tiny models, built once for the whole run."""
 
+import os
 import signal
 
 import pytest
 
 from npc_engine.models.build import build_decoder, build_encoder
 from npc_engine.sheets.library import shipped_sheets_dir
-from tests.recital import BABBLE, write_babbler, write_reciter, write_word_bert
+from tests.recital import BABBLE, write_babbler, write_brancher, write_reciter, write_word_bert
 from tests.talk import MARA
+
+# Whoever runs the tests keeps a cache of their own, which is none of the tests' business.
+os.environ["NPC_ENGINE_PREFIX_STORE_DISK_BYTES"] = "0"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,6 +37,19 @@ def reciter(tmp_path_factory):
             built[key].mkdir()
             build_decoder(write_reciter(root / "stub.gguf", *pieces, **options), built[key], precision="fp32")
         return built[key]
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def brancher(tmp_path_factory):
+    """The folder of a model that says one of these lines; see `write_brancher`."""
+
+    def folder(*lines):
+        root = tmp_path_factory.mktemp("brancher")
+        (root / "model").mkdir()
+        build_decoder(write_brancher(root / "stub.gguf", *lines), root / "model", precision="fp32")
+        return root / "model"
 
     return folder
 

@@ -56,6 +56,18 @@ def write_reciter(path, *pieces, call=(), again_from=None):
     return _write(path, pieces, logits)
 
 
+def write_brancher(path, *lines):
+    """Write a model that says one of the lines, each equally likely; a line is a list of pieces, all unlike."""
+    pieces = [piece for line in lines for piece in line]
+    ids = {piece: FIRST_PIECE + index for index, piece in enumerate(pieces)}
+    logits = np.zeros((FIRST_PIECE + len(pieces),) * 2, np.float32)
+    for line in lines:
+        chain = [OPENING, *(ids[piece] for piece in line), END]
+        for before, after in itertools.pairwise(chain):
+            logits[after, before] = SURE
+    return _write(path, pieces, logits)
+
+
 def write_babbler(path, *pieces, seed=0):
     """Write a model that says the pieces in any order, each about as often as the others, and ends at times."""
     size = FIRST_PIECE + len(pieces)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,14 +21,17 @@ from tokenizers import Tokenizer
 from npc_engine.errors import InvalidConstraint
 
 _MASK_WORD_BITS = 32
+# Grammars kept by one compiler, the least recently used going first.
+MAX_COMPILED = 64
 
 
 class ConstraintState:
     """Where one sequence stands in its grammar.
 
     Attributes:
-        allowed: (vocab_size,) bool: the tokens that keep the text inside the grammar; an end token where it may end.
-            Not to be used once `is_finished`.
+        forced_ids: The tokens that must come next in the one text that the grammar still allows, cut where a longer
+            token could reach beyond it; empty where there is a choice. They are what the tokenizer makes of that text,
+            where sampling might spell it otherwise. Source: llguidance, `compute_ff_tokens`.
 
     Raises:
         InvalidConstraint: No token may come first, or the grammar is too complex.
@@ -36,7 +41,21 @@ class ConstraintState:
         self._matcher = matcher
         self._vocab_size = vocab_size
         self._words = np.zeros(-(-vocab_size // _MASK_WORD_BITS), np.uint32)
-        self.allowed = self._mask()
+        self._allowed: NDArray[np.bool_] | None = self._mask()
+        self.forced_ids = self._forced()
+
+    @property
+    def allowed(self) -> NDArray[np.bool_]:
+        """(vocab_size,) bool: the tokens that keep the text inside the grammar; an end token where it may end.
+
+        Not to be asked for once `is_finished`.
+
+        Raises:
+            InvalidConstraint: The grammar became too complex.
+        """
+        if self._allowed is None:
+            self._allowed = self._mask()
+        return self._allowed
 
     @property
     def is_finished(self) -> bool:
@@ -45,15 +64,25 @@ class ConstraintState:
         return finished
 
     def advance(self, token_id: int) -> None:
-        """Take the token that was picked, and work out which may come next.
+        """Take the token that was picked or forced, and work out which may come next.
 
         Raises:
             InvalidConstraint: The token is not allowed, or the grammar became too complex. The state is of no more use.
         """
         self._matcher.consume_token(token_id)
         self._check()
-        if not self.is_finished:
-            self.allowed = self._mask()
+        self._allowed = None
+        if self.forced_ids[:1] == (token_id,) and len(self.forced_ids) > 1:
+            self.forced_ids = self.forced_ids[1:]
+            return
+        self.forced_ids = () if self.is_finished else self._forced()
+        if not self.is_finished and not self.forced_ids:
+            self._allowed = self._mask()  # now, so that a grammar which outgrew its limits fails here
+
+    def _forced(self) -> tuple[int, ...]:
+        forced = tuple(self._matcher.compute_ff_tokens())
+        self._check()
+        return forced
 
     def _mask(self) -> NDArray[np.bool_]:
         self._matcher.unsafe_compute_mask_ptr(self._words.ctypes.data, self._words.nbytes)
@@ -87,7 +116,7 @@ class Constraint:
 
 
 class ConstraintCompiler:
-    """Compiles grammars for one tokenizer and keeps them.
+    """Compiles grammars for one tokenizer and keeps those used last.
 
     Building one reads the whole vocabulary (about 0.1 s for 50,000 tokens); make one a model.
 
@@ -100,7 +129,8 @@ class ConstraintCompiler:
     def __init__(self, tokenizer: Tokenizer, *, vocab_size: int, eos_token_ids: Sequence[int]) -> None:
         self._vocab_size = vocab_size
         self._tokenizer = LLTokenizer(tokenizer.to_str(), n_vocab=vocab_size, eos_token=list(eos_token_ids))
-        self._compiled: dict[str, Constraint] = {}
+        self._lock = threading.Lock()
+        self._compiled: OrderedDict[str, Constraint] = OrderedDict()
 
     def json_schema(self, schema: Mapping[str, Any]) -> Constraint:
         """One JSON value of this schema, without white space between its parts.
@@ -146,15 +176,23 @@ class ConstraintCompiler:
         return self._compile(LLMatcher.grammar_from_lark(grammar), "Lark grammar")
 
     def _compile(self, grammar: str, kind: str) -> Constraint:
-        if grammar not in self._compiled:
-            matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
-            if matcher.is_error():
-                raise InvalidConstraint(
-                    f"{kind}: {_first_line(matcher.get_error())}",
-                    hint="llguidance's documentation has the syntax; look-around and back-references are not in it",
-                )
-            self._compiled[grammar] = Constraint(grammar, matcher, self._vocab_size)
-        return self._compiled[grammar]
+        with self._lock:
+            if grammar in self._compiled:
+                self._compiled.move_to_end(grammar)
+                return self._compiled[grammar]
+        matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
+        if matcher.is_error():
+            raise InvalidConstraint(
+                f"{kind}: {_first_line(matcher.get_error())}",
+                hint="llguidance's documentation has the syntax; look-around and back-references are not in it",
+            )
+        constraint = Constraint(grammar, matcher, self._vocab_size)
+        constraint.start()  # raises where nothing can satisfy the grammar
+        with self._lock:
+            self._compiled[grammar] = constraint
+            if len(self._compiled) > MAX_COMPILED:
+                self._compiled.popitem(last=False)
+        return constraint
 
 
 def _first_line(text: str) -> str:

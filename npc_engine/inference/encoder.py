@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -13,20 +12,26 @@ from tokenizers import Tokenizer
 
 from npc_engine.config import EngineConfig
 from npc_engine.errors import CorruptModel
+from npc_engine.inference.batching import BatchQueue
 from npc_engine.inference.onnx_session import OnnxSession, open_session
 from npc_engine.inference.spec import EncoderSpec
 
 # Padding a batch to its longest text costs more than it saves beyond a few rows on a CPU; texts are sorted by length.
 _MAX_BATCH = 16
+# Texts that share a run of the queue.
+_MAX_TEXTS = 64
+# Embeddings kept for texts that come again; one of 384 numbers takes 1.5 kB.
+_MAX_CACHED = 1024
 
 
 class SentenceEncoder:
-    """A loaded sentence encoder. Thread-safe: a call shares nothing but the session.
+    """A loaded sentence encoder. Thread-safe.
 
     Args:
         session: Takes `input_ids` and `attention_mask`, gives `embedding`.
         tokenizer: Its tokenizer, padding and truncation as the class sets them.
         spec: Its sizes.
+        max_cached: Embeddings kept for texts that come again; 0 keeps none.
 
     Attributes:
         spec: What the graph is.
@@ -34,7 +39,9 @@ class SentenceEncoder:
         fallback_reason: Why not CUDA under `device = "auto"`; empty otherwise.
     """
 
-    def __init__(self, session: OnnxSession, tokenizer: Tokenizer, spec: EncoderSpec) -> None:
+    def __init__(
+        self, session: OnnxSession, tokenizer: Tokenizer, spec: EncoderSpec, *, max_cached: int = _MAX_CACHED
+    ) -> None:
         tokenizer.no_padding()
         tokenizer.enable_truncation(spec.max_tokens)
         self.spec = spec
@@ -42,9 +49,12 @@ class SentenceEncoder:
         self.fallback_reason = session.fallback_reason
         self._session = session
         self._tokenizer = tokenizer
+        self._queue: BatchQueue[str] = BatchQueue(
+            self._compute, width=spec.hidden_size, max_items=_MAX_TEXTS, max_cached=max_cached
+        )
 
     @classmethod
-    def load(cls, folder: Path, *, config: EngineConfig) -> Self:
+    def load(cls, folder: Path, *, config: EngineConfig, max_cached: int = _MAX_CACHED) -> Self:
         """Open `encoder.onnx`, `encoder.json` and `tokenizer.json`, and embed a word to see that it computes.
 
         Raises:
@@ -58,7 +68,7 @@ class SentenceEncoder:
         except Exception as error:  # the tokenizers package raises plain Exception for a bad file
             raise CorruptModel(f"{folder / 'tokenizer.json'}: {error}", hint=hint) from error
         session = open_session(folder / "encoder.onnx", device=config.device, threads=config.threads)
-        encoder = cls(session, tokenizer, spec)
+        encoder = cls(session, tokenizer, spec, max_cached=max_cached)
         try:
             vector = encoder.embed(["word"])
         except Exception as error:  # whatever the runtime raises, the graph is not the one encoder.json describes
@@ -75,6 +85,13 @@ class SentenceEncoder:
         Returns:
             (n, hidden_size) float32, rows of length 1 in the order of the texts; their dot product is the cosine.
         """
+        return self._queue.now(texts)
+
+    async def aembed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """`embed` in another thread, together with what other callers ask meanwhile; see `BatchQueue.submit`."""
+        return await self._queue.submit(texts)
+
+    def _compute(self, texts: Sequence[str]) -> NDArray[np.float32]:
         result = np.zeros((len(texts), self.spec.hidden_size), np.float32)
         encoded = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
@@ -82,10 +99,6 @@ class SentenceEncoder:
             batch = order[start : start + _MAX_BATCH]
             result[batch] = self._run([encoded[index] for index in batch])
         return result
-
-    async def aembed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """`embed` in a worker thread, so that the event loop goes on."""
-        return await asyncio.to_thread(self.embed, texts)
 
     def _run(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         shape = (len(rows), max(len(row) for row in rows))

@@ -2,90 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import dataclasses
+import itertools
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
 from npc_engine.config import EngineConfig
-from npc_engine.errors import InternalError, InvalidConstraint, NpcEngineError, Overloaded, RequestError
-from npc_engine.inference.decoder import Decoder, Logits
+from npc_engine.errors import DeadlineExceeded, InternalError, Overloaded, RequestError
+from npc_engine.inference.decoder import Decoder
+from npc_engine.inference.generation import Candidate, Delta, Stream
 from npc_engine.inference.kv_cache import SlotState
-from npc_engine.inference.onnx_session import RunTerminated, StopFlag
+from npc_engine.inference.placement import Placement
 from npc_engine.inference.prefix_store import PrefixStore
-from npc_engine.inference.sampler import SamplingParams, sample
-from npc_engine.inference.scheduler import Batch, Scheduler
-from npc_engine.inference.sequence import FinishReason, GenerationStats, Sequence
+from npc_engine.inference.run_costs import RunCosts
+from npc_engine.inference.sampler import SamplingParams
+from npc_engine.inference.scheduler import Scheduler
+from npc_engine.inference.sequence import Priority, Sequence
+from npc_engine.inference.snapshot_codec import CODECS
+from npc_engine.inference.snapshot_files import open_snapshot_files
+from npc_engine.inference.stepper import CurrentRun, Stepper
 from npc_engine.inference.text_stream import TextStream
 from npc_engine.metrics import Metrics
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Delta:
-    """A piece of a reply.
-
-    Attributes:
-        text: Text that became safe to show; the pieces joined are the reply without its stop text.
-        token_ids: Every id generated since the last delta, the end token included.
-        stats: What the request took so far; with its finish_reason on the last delta.
-    """
-
-    text: str
-    token_ids: tuple[int, ...]
-    stats: GenerationStats
-
-    @property
-    def finish_reason(self) -> FinishReason | None:
-        """Why the reply ended; None but on the last delta."""
-        return self.stats.finish_reason
-
-
-class _Stream:
-    """The way of one sequence's output from the engine thread to the caller's event loop."""
-
-    def __init__(self, text: TextStream) -> None:
-        self.text = text
-        self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[Delta | NpcEngineError] = asyncio.Queue()
-        self._token_ids: list[int] = []
-
-    def send(self, sequence: Sequence, token_id: int, text: str) -> None:
-        """Pass a token's text on; ids without text wait for the next text."""
-        self._token_ids.append(token_id)
-        if text:
-            self._put(Delta(text=text, token_ids=self._take_ids(), stats=sequence.stats()))
-
-    def end(self, stats: GenerationStats, text: str) -> None:
-        """Pass the last delta on."""
-        self._put(Delta(text=text, token_ids=self._take_ids(), stats=stats))
-
-    def fail(self, error: NpcEngineError) -> None:
-        """Make the reader raise."""
-        self._put(error)
-
-    async def read(self) -> Delta:
-        """The next delta."""
-        item = await self._queue.get()
-        if isinstance(item, NpcEngineError):
-            raise item
-        return item
-
-    def _put(self, item: Delta | NpcEngineError) -> None:
-        with contextlib.suppress(RuntimeError):  # the caller's loop is closed: nobody reads any more
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
-
-    def _take_ids(self) -> tuple[int, ...]:
-        token_ids, self._token_ids = tuple(self._token_ids), []
-        return token_ids
+_serial = itertools.count()
 
 
 class InferenceEngine:
@@ -96,29 +42,46 @@ class InferenceEngine:
         tokenizer: Its tokenizer, for text deltas.
         config: `max_waiting`, `prefill_chunk_tokens` and `prefix_store_bytes` are read.
         metrics: Where to count; its own when None.
+        clock: Monotonic seconds; deadlines, ageing and every time in the stats are by it.
     """
 
     def __init__(
-        self, decoder: Decoder, tokenizer: Tokenizer, *, config: EngineConfig, metrics: Metrics | None = None
+        self,
+        decoder: Decoder,
+        tokenizer: Tokenizer,
+        *,
+        config: EngineConfig,
+        metrics: Metrics | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.decoder = decoder
         self.tokenizer = tokenizer
         self.metrics = metrics if metrics is not None else Metrics()
-        self._clock = time.perf_counter
-        self._scheduler = Scheduler(
-            decoder.kv,
-            PrefixStore(config.prefix_store_bytes),
-            max_waiting=config.max_waiting,
-            prefill_chunk_tokens=config.prefill_chunk_tokens,
-            clock=self._clock,
-        )
-        self._streams: dict[Sequence, _Stream] = {}
-        self._thread = threading.Thread(target=self._run, name="inference-engine", daemon=True)
-        # Guards what callers and the engine thread share: the queue's length check, the fields below.
+        self._clock = clock
+        # Guards what callers and the engine thread share: the queue's length check, the current run, the fields below.
         self._wake = threading.Condition()
         self._calls: deque[Callable[[], None]] = deque()
-        self._stoppable: tuple[Sequence, StopFlag] | None = None
         self._is_closed = False
+        costs = RunCosts()
+        self._placement = Placement(
+            decoder.kv,
+            PrefixStore(config.prefix_store_bytes, CODECS[config.kv_snapshot_dtype]),
+            files=open_snapshot_files(config, fingerprint=decoder.fingerprint),
+            costs=costs,
+            clock=clock,
+        )
+        self._scheduler = Scheduler(
+            self._placement,
+            costs,
+            max_waiting=config.max_waiting,
+            prefill_chunk_tokens=config.prefill_chunk_tokens,
+            clock=clock,
+        )
+        self._current = CurrentRun(self._wake, clock)
+        self._stepper = Stepper(
+            decoder, self._scheduler, costs=costs, current=self._current, metrics=self.metrics, clock=clock
+        )
+        self._thread = threading.Thread(target=self._run, name="inference-engine", daemon=True)
         self.metrics.kv_bytes.set(decoder.kv.memory.nbytes)
 
     def start(self) -> None:
@@ -126,42 +89,56 @@ class InferenceEngine:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop within one decode step, fail what is pending with RequestError, join the thread. Idempotent."""
+        """Stop within milliseconds, fail what is pending with RequestError, join the thread. Idempotent."""
         with self._wake:
             self._is_closed = True
-            if self._stoppable is not None:
-                self._stoppable[1].stop()
+            self._current.close()
             self._wake.notify()
         if self._thread.ident is not None:
             self._thread.join()
-        for sequence in list(self._streams):
-            self._fail(sequence, RequestError("the engine was closed"))
+        self._stepper.fail_all(RequestError("the engine was closed"))
+        self._placement.close()
 
     async def generate(
-        self, prompt_ids: SequenceOf[int], params: SamplingParams, *, conversation_id: str | None = None
+        self,
+        prompt_ids: SequenceOf[int],
+        params: SamplingParams,
+        *,
+        conversation_id: str | None = None,
+        priority: Priority = Priority.PLAYER,
+        deadline_s: float | None = None,
     ) -> AsyncGenerator[Delta, None]:
         """Continue a prompt.
 
         Closing the iterator or cancelling the task that reads it cancels the request: its prefill or lone decode step
-        stops within milliseconds, a decode step shared with others is finished first. What the conversation has cached
-        stays valid.
+        stops within milliseconds, a decode step shared with others is finished first if that takes no longer than
+        12 ms. What the conversation has cached stays valid. To take back what was generated, generate from a shorter
+        prompt: only its last token is run again.
 
         Args:
             prompt_ids: The whole prompt; what is cached of it is not computed again.
             params: How to sample, and when to stop.
             conversation_id: Keeps the slot for this conversation's next turn. None keeps nothing.
+            priority: Its rank; a player's request takes the slot of a lower one that is behind it, which then waits
+                and goes on where it was.
+            deadline_s: Seconds from now. Passed while running, the reply ends with finish reason `deadline` and what
+                was generated is kept. None never.
 
         Yields:
             Deltas with text; the last one, perhaps without, carries the finish_reason.
 
         Raises:
             ContextTooLong: Prompt and `max_new_tokens` do not fit a slot.
-            Overloaded: The queue is full.
-            InvalidConstraint: The grammar outgrew its limits during the reply.
+            Overloaded: The queue is full, or its turn should not come before the deadline.
+            DeadlineExceeded: The deadline passed in the queue.
+            InvalidConstraint: The grammar cannot be satisfied, or outgrew its limits during the reply.
             RequestError: The prompt is empty, has an id outside the vocabulary, or the engine was closed.
             InternalError: The run failed; other requests go on.
         """
-        sequence, stream = self._submit(prompt_ids, params, conversation_id=conversation_id)
+        sequence = self._sequence(
+            prompt_ids, params, conversation_id=conversation_id, priority=priority, deadline_s=deadline_s
+        )
+        (stream,) = self._submit(sequence)
         try:
             finish_reason = None
             while finish_reason is None:
@@ -170,6 +147,98 @@ class InferenceEngine:
                 yield delta
         finally:
             self._cancel(sequence)
+
+    async def candidates(
+        self,
+        prompt_ids: SequenceOf[int],
+        params: SequenceOf[SamplingParams],
+        *,
+        conversation_id: str | None = None,
+        priority: Priority = Priority.PLAYER,
+        deadline_s: float | None = None,
+    ) -> list[Candidate]:
+        """Continue a prompt in several ways at once; the prompt is computed once.
+
+        Each candidate is what `generate` gives for its parameters alone. With fewer slots than candidates, those left
+        over wait in the queue by their rank. Cancelling the caller's task cancels all of them. To go on from one,
+        generate from `prompt_ids + candidate.token_ids`: where slots sufficed, only its last token is run again.
+
+        Args:
+            prompt_ids: The whole prompt.
+            params: One for each candidate, at least one.
+            conversation_id: Keeps the candidates' slots for this conversation's next request, which frees the others.
+            priority: Their rank.
+            deadline_s: Seconds from now; candidates that are not done by then end with finish reason `deadline`.
+
+        Returns:
+            A candidate for each of the parameters, in their order.
+
+        Raises:
+            RequestError: There are no parameters, and all that `generate` raises. The other candidates are cancelled.
+        """
+        if not params:
+            raise RequestError("candidates: at least one set of parameters is needed")
+        sequences: list[Sequence] = []
+        for each in params:
+            sequences.append(
+                self._sequence(
+                    prompt_ids,
+                    dataclasses.replace(each, logprobs=True),
+                    conversation_id=conversation_id,
+                    priority=priority,
+                    deadline_s=deadline_s,
+                    leader=sequences[0] if sequences else None,
+                )
+            )
+        return await self._collect(sequences)
+
+    async def score(
+        self,
+        prompt_ids: SequenceOf[int],
+        continuations: SequenceOf[SequenceOf[int]],
+        *,
+        conversation_id: str | None = None,
+        priority: Priority = Priority.PLAYER,
+        deadline_s: float | None = None,
+    ) -> list[float]:
+        """How likely the model finds each continuation of a prompt.
+
+        The prompt, and the beginning that all continuations share, are computed once; what differs is run token by
+        token, side by side.
+
+        Args:
+            prompt_ids: The whole prompt.
+            continuations: Token ids, at least one each.
+            conversation_id: Whose cached tokens to start from and to keep the prompt's in.
+            priority: The rank of each.
+            deadline_s: Seconds from now.
+
+        Returns:
+            The natural log of each continuation's probability under the model's own distribution: temperature 1, over
+            the whole vocabulary, nothing penalised, truncated or constrained.
+
+        Raises:
+            RequestError: There are no continuations, or one is empty; and all that `generate` raises.
+            DeadlineExceeded: The deadline passed before all were scored.
+        """
+        scripts = [tuple(continuation) for continuation in continuations]
+        if not scripts or not all(scripts):
+            raise RequestError("score: at least one continuation is needed, and at least one token in each")
+        self._check_ids([token_id for script in scripts for token_id in script])
+        key = f"score:{next(_serial)}" if conversation_id is None else conversation_id
+        ends_s = None if deadline_s is None else self._clock() + deadline_s
+        shared = _num_shared(scripts)
+        total = 0.0
+        try:
+            if shared:
+                begun = self._scripted(prompt_ids, [scripts[0][:shared]], key, priority, ends_s)
+                total = (await self._scored(begun))[0]
+            rests = [script[shared:] for script in scripts]
+            following = self._scripted((*prompt_ids, *scripts[0][:shared]), rests, key, priority, ends_s)
+            return [total + rest for rest in await self._scored(following)]
+        finally:
+            if conversation_id is None:
+                self.release(key)
 
     async def warm_prefix(self, ids: SequenceOf[int], *, key: str) -> None:
         """Compute a prefix once and keep its snapshot until `drop_prefix`; prompts that begin with it start from there.
@@ -181,7 +250,8 @@ class InferenceEngine:
             Overloaded: The queue is full.
             RequestError: The prefix is empty, has an id outside the vocabulary, or the engine was closed.
         """
-        sequence, stream = self._submit(ids, SamplingParams(), warm_key=key)
+        sequence = self._sequence(ids, SamplingParams(), warm_key=key, priority=Priority.WARM)
+        (stream,) = self._submit(sequence)
         try:
             await stream.read()
         finally:
@@ -189,7 +259,7 @@ class InferenceEngine:
 
     def drop_prefix(self, key: str) -> None:
         """Forget a prefix, from any thread; takes effect before the next step."""
-        self._call(lambda: self._scheduler.drop_prefix(key))
+        self._call(lambda: self._placement.drop_prefix(key))
 
     def release(self, conversation_id: str) -> None:
         """Forget a conversation's cached tokens, from any thread; takes effect before the next step."""
@@ -197,62 +267,128 @@ class InferenceEngine:
 
     def stats(self) -> dict[str, int | float]:
         """Counts of this moment, from any thread."""
-        kv, store = self._scheduler.kv, self._scheduler.store
+        kv, store = self._placement.kv, self._placement.store
         return {
             "running": len(self._scheduler.running),
-            "waiting": len(self._scheduler.waiting),
+            "waiting": self._scheduler.num_waiting,
             "slots": kv.num_slots,
             "slots_active": sum(slot.state is SlotState.ACTIVE for slot in kv.slots),
             "slots_parked": sum(slot.state is SlotState.PARKED for slot in kv.slots),
+            "kv_moves": self._placement.num_moves,
             "kv_bytes": kv.memory.nbytes,
-            "prefix_bytes": int(self.metrics.prefix_bytes.value),
+            "prefix_bytes": store.nbytes,
             "prefix_entries": len(store),
+            **self._placement.file_stats(),
             "prompt_tokens": int(self.metrics.prompt_tokens.total),
             "cached_tokens": int(self.metrics.cached_tokens.total),
             "output_tokens": int(self.metrics.output_tokens.total),
+            "forced_tokens": self._stepper.num_forced_tokens,
+            "preemptions": self._scheduler.num_preemptions,
         }
+
+    def cancel_times_s(self) -> tuple[float, ...]:
+        """Seconds from each of the last 1024 cancellations to its slot being free or parked, from any thread.
+
+        Counted from the moment that the caller's task closed its stream, for requests that held a slot then.
+        """
+        return tuple(self._stepper.cancel_times_s)
 
     # --- callers' side ---------------------------------------------------------------------------
 
-    def _submit(
+    def _sequence(
         self,
         prompt_ids: SequenceOf[int],
         params: SamplingParams,
         *,
         conversation_id: str | None = None,
         warm_key: str | None = None,
-    ) -> tuple[Sequence, _Stream]:
-        vocab_size = self.decoder.spec.vocab_size
-        if any(not 0 <= token_id < vocab_size for token_id in prompt_ids):
-            raise RequestError(f"the prompt has token ids outside 0 to {vocab_size - 1}")
-        sequence = Sequence(
+        priority: Priority = Priority.PLAYER,
+        deadline_s: float | None = None,
+        leader: Sequence | None = None,
+        script: tuple[int, ...] | None = None,
+    ) -> Sequence:
+        self._check_ids(prompt_ids)
+        return Sequence(
             tuple(prompt_ids),
             params,
-            vocab_size=vocab_size,
+            vocab_size=self.decoder.spec.vocab_size,
             arrived_s=self._clock(),
             conversation_id=conversation_id,
             warm_key=warm_key,
+            priority=priority,
+            deadline_s=deadline_s,
+            leader=leader,
+            script=script,
         )
-        stream = _Stream(TextStream(self.tokenizer, params.stop))
+
+    def _check_ids(self, token_ids: SequenceOf[int]) -> None:
+        vocab_size = self.decoder.spec.vocab_size
+        if any(not 0 <= token_id < vocab_size for token_id in token_ids):
+            raise RequestError(f"the prompt has token ids outside 0 to {vocab_size - 1}")
+
+    def _scripted(
+        self,
+        prompt_ids: SequenceOf[int],
+        scripts: SequenceOf[tuple[int, ...]],
+        key: str,
+        priority: Priority,
+        ends_s: float | None,
+    ) -> list[Sequence]:
+        """Sequences that take these tokens; the first keeps the prompt for what comes next under the key."""
+        sequences: list[Sequence] = []
+        for script in scripts:
+            sequences.append(
+                self._sequence(
+                    prompt_ids,
+                    SamplingParams(max_new_tokens=len(script)),
+                    conversation_id=None if sequences else key,
+                    priority=priority,
+                    deadline_s=None if ends_s is None else ends_s - self._clock(),
+                    leader=sequences[0] if sequences else None,
+                    script=script,
+                )
+            )
+        return sequences
+
+    async def _scored(self, sequences: list[Sequence]) -> list[float]:
+        scored = await self._collect(sequences)
+        if any(candidate.finish_reason == "deadline" for candidate in scored):
+            raise DeadlineExceeded(
+                "the deadline passed before every continuation was scored",
+                retry_after_s=round(self._scheduler.retry_after_s, 2),
+                hint="allow more time, or score fewer",
+            )
+        return [candidate.logprob for candidate in scored]
+
+    async def _collect(self, sequences: list[Sequence]) -> list[Candidate]:
+        streams = self._submit(*sequences)
+        try:
+            return [await stream.collect() for stream in streams]
+        finally:
+            for sequence in sequences:
+                self._cancel(sequence)
+
+    def _submit(self, *sequences: Sequence) -> list[Stream]:
+        streams = [Stream(TextStream(self.tokenizer, sequence.params.stop)) for sequence in sequences]
         with self._wake:
             if self._is_closed:
                 raise RequestError("the engine was closed")
+            self._stepper.streams.update(zip(sequences, streams, strict=True))
             try:
-                self._streams[sequence] = stream
-                self._scheduler.submit(sequence)
+                self._scheduler.submit(*sequences)
             except RequestError as error:
-                del self._streams[sequence]
+                for sequence in sequences:
+                    del self._stepper.streams[sequence]
                 if isinstance(error, Overloaded):
                     self.metrics.rejected.add()
                 raise
             self._wake.notify()
-        return sequence, stream
+        return streams
 
     def _cancel(self, sequence: Sequence) -> None:
         with self._wake:
-            sequence.is_cancelled = True
-            if self._stoppable is not None and self._stoppable[0] is sequence:
-                self._stoppable[1].stop()
+            sequence.cancel(now_s=self._clock())
+            self._current.stop_for(sequence)
             self._wake.notify()
 
     def _call(self, call: Callable[[], None]) -> None:
@@ -266,10 +402,9 @@ class InferenceEngine:
         while self._wait_for_work():
             try:
                 self.step()
-            except Exception:  # the thread serves everyone; whoever was in the failed step is told
+            except Exception:  # outside of any run: nobody's state is known to be sound
                 _log.exception("a step of the inference engine failed")
-                for sequence in list(self._streams):
-                    self._fail(sequence, InternalError("inference failed; the log has the details"))
+                self._stepper.fail_all(InternalError("inference failed; the log has the details"))
 
     def _wait_for_work(self) -> bool:
         with self._wake:
@@ -277,111 +412,14 @@ class InferenceEngine:
             return not self._is_closed
 
     def step(self) -> None:
-        """Carry out calls and cancellations, schedule, run, postprocess."""
+        """Carry out calls, then one step: end what is due, admit, prefill, decode."""
         while self._calls:
             self._calls.popleft()()
-        for sequence in self._scheduler.cancelled():
-            self._finish(sequence, "cancelled")
-        batch = self._scheduler.schedule()
-        self._prefill(batch)
-        for sequences in batch.decode:
-            self._decode(sequences)
-        self._observe()
+        self._stepper.step()
 
-    def _prefill(self, batch: Batch) -> None:
-        sequence = batch.prefill
-        if sequence is None:
-            return
-        with self._stoppable_run(sequence) as stop:
-            logits = self.decoder.prefill(
-                sequence.held_slot.index, batch.chunk, num_cached_tokens=len(sequence.held_slot.token_ids), stop=stop
-            )
-            self._scheduler.extend(sequence, batch.chunk)
-            if sequence.num_remaining_prompt_tokens > 0:
-                return
-            if sequence.warm_key is not None:
-                self._keep_prefix(sequence, sequence.warm_key)
-            else:
-                self._take_tokens((sequence,), logits)
 
-    def _decode(self, sequences: tuple[Sequence, ...]) -> None:
-        last_ids = [sequence.output_ids[-1] for sequence in sequences]
-        with self._stoppable_run(sequences[0]) if len(sequences) == 1 else contextlib.nullcontext() as stop:
-            logits = self.decoder.decode(
-                sequences[0].held_slot.index,
-                last_ids,
-                num_cached_tokens=[len(sequence.held_slot.token_ids) for sequence in sequences],
-                stop=stop,
-            )
-            for sequence, token_id in zip(sequences, last_ids, strict=True):
-                self._scheduler.extend(sequence, (token_id,))
-            self._take_tokens(sequences, logits)
-
-    @contextlib.contextmanager
-    def _stoppable_run(self, sequence: Sequence) -> Iterator[StopFlag]:
-        """A run for one sequence, which its cancellation or `close` ends at once; the next step finishes it."""
-        stop = StopFlag()
-        with self._wake:
-            self._stoppable = (sequence, stop)
-            if sequence.is_cancelled or self._is_closed:
-                stop.stop()
-        try:
-            yield stop
-        except RunTerminated:
-            pass
-        finally:
-            with self._wake:
-                self._stoppable = None
-
-    def _take_tokens(self, sequences: tuple[Sequence, ...], logits: Logits) -> None:
-        """Sample the next token of each sequence, pass its text on, and end those that are done."""
-        rows = [sequence.sampler_row() for sequence in sequences]
-        chosen = sample(rows, full=logits.full, top_values=logits.top_values, top_ids=logits.top_ids)
-        now_s = self._clock()
-        for sequence, token_id in zip(sequences, chosen, strict=True):
-            try:
-                sequence.append(token_id, now_s=now_s)
-            except InvalidConstraint as error:  # this grammar outgrew its limits; the other rows are sound
-                self._fail(sequence, error)
-                continue
-            stream = self._streams[sequence]
-            is_end = token_id in self.decoder.spec.eos_token_ids or token_id in sequence.params.stop_ids
-            stream.send(sequence, token_id, "" if is_end else stream.text.push(token_id))
-            is_complete = sequence.constraint is not None and sequence.constraint.is_finished
-            if is_end or is_complete or stream.text.is_stopped:
-                self._finish(sequence, "stop")
-            elif len(sequence.output_ids) == sequence.params.max_new_tokens:
-                self._finish(sequence, "length")
-
-    def _keep_prefix(self, sequence: Sequence, key: str) -> None:
-        if not self._scheduler.keep_prefix(sequence, key):
-            _log.warning(
-                "the prefix %r (%d tokens) does not fit prefix_store_bytes beside the others; its prompts start cold",
-                key,
-                sequence.num_prompt_tokens,
-            )
-        self._finish(sequence, "stop")
-
-    def _finish(self, sequence: Sequence, reason: FinishReason) -> None:
-        self._scheduler.finish(sequence, reason)
-        stream = self._streams.pop(sequence)
-        stats = sequence.stats()
-        self.metrics.requests.add(label_value=reason)
-        self.metrics.prompt_tokens.add(stats.prompt_tokens)
-        self.metrics.cached_tokens.add(stats.cached_tokens)
-        self.metrics.output_tokens.add(stats.output_tokens)
-        self.metrics.queue_time.observe(stats.queue_time_s)
-        if stats.output_tokens > 0:
-            self.metrics.time_to_first_token.observe(stats.time_to_first_token_s)
-        if stats.output_tokens > 1:
-            self.metrics.time_per_output_token.observe(stats.time_per_output_token_s)
-        stream.end(stats, stream.text.flush())
-
-    def _fail(self, sequence: Sequence, error: NpcEngineError) -> None:
-        self._scheduler.abort(sequence)
-        self._streams.pop(sequence).fail(error)
-
-    def _observe(self) -> None:
-        self.metrics.running.set(len(self._scheduler.running))
-        self.metrics.waiting.set(len(self._scheduler.waiting))
-        self.metrics.prefix_bytes.set(self._scheduler.store.nbytes)
+def _num_shared(scripts: SequenceOf[tuple[int, ...]]) -> int:
+    """How many leading tokens several scripts share; at least one token of each is left."""
+    shortest = min(map(len, scripts))
+    differ = (n for n in range(shortest - 1) if len({script[n] for script in scripts}) > 1)
+    return next(differ, shortest - 1) if len(scripts) > 1 else 0

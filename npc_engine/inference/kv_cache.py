@@ -6,15 +6,15 @@ before it reads it, so rewinding is forgetting ids and a run that was stopped ha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npc_engine.inference.kv_memory import KvMemory
+from npc_engine.inference.prefix_store import PrefixMatch, SnapshotSource
 
 
 class SlotState(Enum):
@@ -33,12 +33,14 @@ MOVES: dict[SlotState, frozenset[SlotState]] = {
 }
 
 
-@dataclass
+@dataclass(eq=False)
 class Slot:
-    """One row of the KV pool.
+    """One row of the KV pool. An exchange with another changes where it lies (`index`, `block`), not who holds it.
 
     Attributes:
         index: Position in the pool.
+        max_tokens: Tokens it has room for.
+        block: Which block of the pool's memory it lies in; one graph run binds neighbours of one block.
         state: See `MOVES`.
         token_ids: The tokens whose keys and values are valid, in order.
         conversation_id: Whose turn ran here last; None when nobody may continue it.
@@ -50,24 +52,12 @@ class Slot:
     token_ids: list[int] = field(default_factory=list)
     conversation_id: str | None = None
     last_used: int = 0
+    max_tokens: int = 0
+    block: int = 0
 
-
-@dataclass(frozen=True, kw_only=True)
-class KvSnapshot:
-    """Keys and values of a token prefix, in host memory.
-
-    Attributes:
-        token_ids: (P,) int64, the prefix.
-        values: (2 * layers, kv heads, P, head dim), of the graph's KV dtype.
-    """
-
-    token_ids: NDArray[np.int64]
-    values: NDArray[Any]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes it holds."""
-        return self.values.nbytes + self.token_ids.nbytes
+    def is_next_to(self, other: Slot) -> bool:
+        """Whether one graph run can serve both without touching a third slot."""
+        return self.block == other.block and abs(self.index - other.index) == 1
 
 
 def common_prefix(left: Sequence[int] | NDArray[np.int64], right: Sequence[int] | NDArray[np.int64]) -> int:
@@ -81,51 +71,98 @@ class KvPool:
     """The slots of one decoder. Not thread-safe: the engine thread owns it.
 
     Args:
-        memory: Where keys and values lie; its shape gives the number of slots and their length.
+        memory: Where keys and values lie; its size classes give the number of slots and their lengths.
+
+    Attributes:
+        slots: Each at its index.
     """
 
     def __init__(self, memory: KvMemory) -> None:
         self.memory = memory
-        self.slots = tuple(Slot(index) for index in range(memory.shape[1]))
+        lengths = [(size.num_tokens, block) for block, size in enumerate(memory.classes) for _ in range(size.num_slots)]
+        self.slots = [Slot(index, max_tokens=size, block=block) for index, (size, block) in enumerate(lengths)]
         self._clock = 0
 
     @property
     def num_slots(self) -> int:
         """Sequences that can run or be parked at once."""
-        return self.memory.shape[1]
+        return len(self.slots)
 
     @property
     def max_context_tokens(self) -> int:
-        """Tokens a slot holds."""
-        return self.memory.shape[3]
+        """Tokens that the longest slot holds."""
+        return max(size.num_tokens for size in self.memory.classes)
 
     def in_state(self, state: SlotState) -> list[Slot]:
         """Slots in this state, the least recently used first."""
         return sorted((slot for slot in self.slots if slot.state is state), key=lambda slot: slot.last_used)
 
-    def parked(self, conversation_id: str | None) -> Slot | None:
-        """The slot parked for this conversation, if any."""
-        mine = [slot for slot in self.in_state(SlotState.PARKED) if slot.conversation_id == conversation_id]
-        return mine[-1] if mine and conversation_id is not None else None
+    def can_allocate(self, capacity_tokens: int = 0) -> bool:
+        """Whether a slot of this length is free or may be taken from a parked conversation."""
+        return any(slot.state is not SlotState.ACTIVE and slot.max_tokens >= capacity_tokens for slot in self.slots)
 
-    def can_allocate(self) -> bool:
-        """Whether any slot is free or may be taken from a parked conversation."""
-        return any(slot.state is not SlotState.ACTIVE for slot in self.slots)
+    def candidate(self, capacity_tokens: int = 0) -> Slot:
+        """The slot that `allocate` should take for a sequence that may grow to so many tokens.
 
-    def candidate(self, conversation_id: str | None) -> Slot:
-        """The slot that `allocate` should take: the conversation's own, else a free one, else the least recently used.
+        Of the shortest sufficient length, so that long slots stay for long sequences; unless a longer class runs
+        already, has another slot to spare, and the shorter one runs nothing: one class takes one graph run a step, two
+        take two, each of which reads all weights. Then a free slot beside an active one, any free one, the least
+        recently used parked one.
 
         Raises:
-            LookupError: Every slot is active; ask `can_allocate` first.
+            LookupError: No such slot; ask `can_allocate` first.
         """
-        own = self.parked(conversation_id)
-        if own is not None:
-            return own
-        for state in (SlotState.FREE, SlotState.PARKED):
-            slots = self.in_state(state)
-            if slots:
-                return slots[0]
-        raise LookupError("every slot is active")
+        idle = [s for s in self.slots if s.state is not SlotState.ACTIVE and s.max_tokens >= capacity_tokens]
+        if not idle:
+            raise LookupError(f"no slot of {capacity_tokens} tokens is idle")
+        active = self.in_state(SlotState.ACTIVE)
+        running = {slot.block for slot in active}
+        lengths = sorted({slot.max_tokens for slot in idle})
+        mine = [slot for slot in idle if slot.max_tokens == lengths[0]]
+        if not any(slot.block in running for slot in mine):
+            for length in lengths[1:]:
+                longer = [slot for slot in idle if slot.max_tokens == length]
+                if longer[0].block in running and len(longer) > 1:
+                    mine = longer
+                    break
+        free = [slot for slot in mine if slot.state is SlotState.FREE]
+        if free:
+            return min(free, key=lambda slot: (not any(slot.is_next_to(other) for other in active), slot.index))
+        return min(mine, key=lambda slot: slot.last_used)
+
+    def runs(self, slots: Iterable[Slot]) -> list[list[Slot]]:
+        """Group slots into neighbours of one block, in order of their index: a graph run each."""
+        groups: list[list[Slot]] = []
+        for slot in sorted(slots, key=lambda each: each.index):
+            if groups and groups[-1][-1].is_next_to(slot):
+                groups[-1].append(slot)
+            else:
+                groups.append([slot])
+        return groups
+
+    def exchanges(self, slots: Iterable[Slot]) -> list[tuple[Slot, Slot]]:
+        """Pairs to `exchange` so that these slots lie side by side in each block; the fewest tokens are copied."""
+        pairs: list[tuple[Slot, Slot]] = []
+        for block in range(len(self.memory.classes)):
+            mine = [slot for slot in slots if slot.block == block]
+            if len(self.runs(mine)) > 1:
+                places = [slot for slot in self.slots if slot.block == block]
+                windows = (places[first : first + len(mine)] for first in range(len(places) - len(mine) + 1))
+                pairs += min((_pairs_into(window, mine) for window in windows), key=exchange_tokens)
+        return pairs
+
+    def exchange(self, left: Slot, right: Slot) -> None:
+        """Swap the places of two slots by copying what they hold; who holds them does not notice.
+
+        Raises:
+            ValueError: They are of different lengths, so that one might not have room to grow.
+        """
+        if left.max_tokens != right.max_tokens:
+            raise ValueError(f"slots {left.index} and {right.index} are of different lengths")
+        self.memory.exchange(left.index, right.index, num_left=len(left.token_ids), num_right=len(right.token_ids))
+        left.index, right.index = right.index, left.index
+        left.block, right.block = right.block, left.block
+        self.slots[left.index], self.slots[right.index] = left, right
 
     def allocate(self, slot: Slot, conversation_id: str | None) -> None:
         """Give the slot to a sequence; its valid tokens stay until rewound."""
@@ -151,27 +188,35 @@ class KvPool:
         del slot.token_ids[length:]
 
     def fork(self, source: Slot, target: Slot, length: int) -> None:
-        """Make the target hold the source's first `length` tokens, by copy."""
-        if source is not target:
-            self.memory.copy(source.index, target.index, length)
-            target.token_ids[:] = source.token_ids[:length]
-        else:
+        """Make the target hold the source's first `length` tokens, by copy.
+
+        Raises:
+            ValueError: The source does not hold, or the target cannot hold, so many.
+        """
+        if source is target:
             self.rewind(target, length)
+            return
+        if not 0 <= length <= min(len(source.token_ids), target.max_tokens):
+            raise ValueError(f"slot {source.index} holds {len(source.token_ids)} tokens, cannot fork {length}")
+        self.memory.copy(source.index, target.index, length)
+        target.token_ids[:] = source.token_ids[:length]
 
-    def snapshot(self, slot: Slot, length: int) -> KvSnapshot:
-        """Copy the slot's first `length` tokens to the host."""
-        if not 0 < length <= len(slot.token_ids):
-            raise ValueError(f"slot {slot.index} holds {len(slot.token_ids)} tokens, no snapshot of {length}")
-        return KvSnapshot(
-            token_ids=np.array(slot.token_ids[:length], np.int64), values=self.memory.read(slot.index, length)
-        )
+    def source(self, slot: Slot) -> SnapshotSource:
+        """What the slot holds, for a store to read from before the slot changes."""
+        return SnapshotSource(self.memory.layout, lambda start, stop: self.memory.read(slot.index, stop, start=start))
 
-    def restore(self, snapshot: KvSnapshot, slot: Slot, length: int) -> None:
-        """Make the slot hold the snapshot's first `length` tokens, by copy."""
-        if not 0 <= length <= min(len(snapshot.token_ids), self.max_context_tokens):
-            raise ValueError(f"snapshot holds {len(snapshot.token_ids)} tokens, cannot restore {length}")
-        self.memory.write(slot.index, snapshot.values[:, :, :length])
-        slot.token_ids[:] = snapshot.token_ids[:length].tolist()
+    def restore(self, match: PrefixMatch, slot: Slot, token_ids: Sequence[int]) -> None:
+        """Make the slot hold these tokens, a stored beginning of a prompt; what it holds of them is not copied.
+
+        Raises:
+            ValueError: Fewer are stored, or they do not fit; the slot is as it was.
+        """
+        if len(token_ids) > min(match.num_tokens, slot.max_tokens):
+            raise ValueError(f"{match.num_tokens} tokens are stored, cannot restore {len(token_ids)}")
+        self.rewind(slot, common_prefix(slot.token_ids, token_ids))
+        for start, values in match.parts(len(slot.token_ids), len(token_ids)):
+            self.memory.write(slot.index, values, start=start)
+        slot.token_ids[:] = list(token_ids)
 
     def _move(self, slot: Slot, state: SlotState) -> None:
         if state not in MOVES[slot.state]:
@@ -179,3 +224,16 @@ class KvPool:
         slot.state = state
         self._clock += 1
         slot.last_used = self._clock
+
+
+def exchange_tokens(pairs: Iterable[tuple[Slot, Slot]]) -> int:
+    """Tokens that these exchanges copy."""
+    return sum(len(left.token_ids) + len(right.token_ids) for left, right in pairs)
+
+
+def _pairs_into(window: Sequence[Slot], slots: Sequence[Slot]) -> list[tuple[Slot, Slot]]:
+    inside = {slot.index for slot in window}
+    wanted = {slot.index for slot in slots}
+    outside = [slot for slot in slots if slot.index not in inside]
+    holes = [slot for slot in window if slot.index not in wanted]
+    return list(zip(outside, holes, strict=True))

@@ -230,6 +230,33 @@ def cuda_problem() -> str:
     return f"CUDA libraries are missing: {'; '.join(missing)}" if missing else ""
 
 
+@cache
+def int8_products_saturate() -> bool:
+    """Whether this processor's int8 products are wrong for large codes, found by computing one.
+
+    x86 without VNNI adds pairs of uint8 x int8 products in 16 bits, which two of 255 x 127 do not fit; with weights of
+    7 bits every pair fits. Source: onnxruntime's quantization guide, "U8S8 saturation". The runtime does not say which
+    instruction it takes, so a product is computed and compared.
+    """
+    columns = 64
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("MatMulInteger", ["x", "w"], ["y"])],
+        "saturation",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.UINT8, [4, columns])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.INT32, [4, columns])],
+        [onnx.numpy_helper.from_array(np.full((columns, columns), 127, np.int8), "w")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
+    session = ort.InferenceSession(model.SerializeToString(), providers=[CPU_PROVIDER])
+    products: NDArray[np.int32] = session.run(["y"], {"x": np.full((4, columns), 255, np.uint8)})[0]
+    return not bool((products == columns * 255 * 127).all())
+
+
+def runtime_version() -> str:
+    """The installed runtime's version; kernels of another may round in another way."""
+    return str(ort.__version__)
+
+
 def runtime_info() -> dict[str, str]:
     """Describe the installed runtime, for `npc-engine doctor`. Starts no session.
 
@@ -252,28 +279,73 @@ def runtime_info() -> dict[str, str]:
     }
 
 
-class CudaBuffer:
-    """Zeroed memory on the first CUDA device, copied to and from in contiguous runs.
+class RowBuffer:
+    """Zeroed rows on a device, read, written and copied by row number: one graph run a call, however many rows.
 
-    Copies run through a one-node graph bound by address: the runtime's Python API has no view of a device array.
+    The runtime's Python API has no view of a device array, so copies are graphs bound by address: Gather takes rows
+    out, ScatterND puts rows in, its output bound to its input's memory. On the CPU the same graphs run, for tests.
+
+    Args:
+        shape: (rows, values a row).
+        dtype: Of a value.
+        device: Where the rows lie.
+
+    Attributes:
+        nbytes: Bytes reserved.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self._value = ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, dtype), "cuda", 0)
-        self.array = DeviceArray("cuda", self._value.data_ptr(), shape, dtype)
-        element = onnx.helper.np_dtype_to_tensor_dtype(dtype)
-        graph = onnx.helper.make_graph(
-            [onnx.helper.make_node("Identity", ["source"], ["target"])],
-            "copy",
-            [onnx.helper.make_tensor_value_info("source", element, ["n"])],
-            [onnx.helper.make_tensor_value_info("target", element, ["n"])],
-        )
-        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
-        self._copy = ort.InferenceSession(model.SerializeToString(), providers=[CUDA_PROVIDER, CPU_PROVIDER])
+    def __init__(self, shape: tuple[int, int], dtype: np.dtype[Any], *, device: Literal["cpu", "cuda"]) -> None:
+        self._value = ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, dtype), device, 0)
+        self._array = DeviceArray(device, self._value.data_ptr(), shape, dtype)
+        self.nbytes = int(np.prod(shape)) * dtype.itemsize
+        providers = [CUDA_PROVIDER, CPU_PROVIDER] if device == "cuda" else [CPU_PROVIDER]
+        gather = onnx.helper.make_node("Gather", ["rows", "sources"], ["taken"], axis=0)
+        scatter = onnx.helper.make_node("ScatterND", ["rows", "targets", "taken"], ["changed"])
+        self._read = self._graph([gather], ["sources"], "taken", providers)
+        self._write = self._graph([scatter], ["targets", "taken"], "changed", providers)
+        self._copy = self._graph([gather, scatter], ["sources", "targets"], "changed", providers)
 
-    def copy(self, source: DeviceArray, target: DeviceArray) -> None:
-        """Copy one flat array; either side may be on the host."""
-        binding = Binding(self._copy)
-        binding.bind_input("source", source)
-        binding.bind_output("target", target)
+    def view(self, row: int, shape: tuple[int, ...]) -> DeviceArray:
+        """The rows from `row` on as an array of this shape, in place."""
+        dtype, width = self._array.dtype, self._array.shape[1]
+        return DeviceArray(self._array.device, self._array.address + row * width * dtype.itemsize, shape, dtype)
+
+    def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Copy rows to the host: (len(rows), values a row)."""
+        taken = np.empty((len(rows), self._array.shape[1]), self._array.dtype)
+        self._run(self._read, DeviceArray.of(taken), sources=rows)
+        return taken
+
+    def write(self, rows: NDArray[np.int64], values: NDArray[Any]) -> None:
+        """Copy host values (len(rows), values a row) over rows."""
+        self._run(self._write, self._array, targets=rows[:, None], taken=values)
+
+    def copy(self, sources: NDArray[np.int64], targets: NDArray[np.int64]) -> None:
+        """Copy rows over rows. All are read before any is written, so that sources and targets may swap."""
+        self._run(self._copy, self._array, sources=sources, targets=targets[:, None])
+
+    def _run(self, session: ort.InferenceSession, output: DeviceArray, **inputs: NDArray[Any]) -> None:
+        if output.shape[0] == 0 or any(len(array) == 0 for array in inputs.values()):
+            return
+        binding = Binding(session)
+        binding.bind_input("rows", self._array)
+        for name, array in inputs.items():
+            binding.bind_input(name, DeviceArray.of(array))
+        binding.bind_output(session.get_outputs()[0].name, output)
         binding.run()
+
+    def _graph(
+        self, nodes: list[onnx.NodeProto], inputs: list[str], output: str, providers: list[str]
+    ) -> ort.InferenceSession:
+        element = onnx.helper.np_dtype_to_tensor_dtype(self._array.dtype)
+        width = self._array.shape[1]
+        kinds = {
+            "rows": onnx.helper.make_tensor_value_info("rows", element, ["all", width]),
+            "changed": onnx.helper.make_tensor_value_info("changed", element, ["all", width]),
+            "taken": onnx.helper.make_tensor_value_info("taken", element, ["n", width]),
+            "sources": onnx.helper.make_tensor_value_info("sources", onnx.TensorProto.INT64, ["n"]),
+            "targets": onnx.helper.make_tensor_value_info("targets", onnx.TensorProto.INT64, ["n", 1]),
+        }
+        graph = onnx.helper.make_graph(nodes, "rows", [kinds[name] for name in ("rows", *inputs)], [kinds[output]])
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
+        return ort.InferenceSession(model.SerializeToString(), providers=providers)

@@ -41,6 +41,7 @@ class SamplingParams:
         stop: Texts that end the reply; they are not part of it.
         stop_ids: Token ids that end the reply, beside the model's own end tokens.
         constraint: The language that the reply must belong to.
+        logprobs: Whether deltas carry each token's log-probability; costs a pass over the whole logits row a token.
 
     Raises:
         RequestError: A value is out of range.
@@ -57,6 +58,7 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
     stop_ids: frozenset[int] = frozenset()
     constraint: Constraint | None = None
+    logprobs: bool = False
 
     def __post_init__(self) -> None:
         """Check every range."""
@@ -132,6 +134,23 @@ def sample(
     picked = np.zeros(len(rows), np.int64) if is_greedy else _draw(rows, logits)
     chosen: list[int] = top_ids[np.arange(len(rows)), picked].tolist()
     return chosen
+
+
+def log_probability(token_id: int, logits: NDArray[np.float32], allowed: NDArray[np.bool_] | None = None) -> float:
+    """The natural-log probability of one token under a row's own distribution.
+
+    That is the softmax of the logits as the graph gives them, over the whole vocabulary or the allowed part of it: at
+    temperature 1, with nothing penalised and nothing truncated.
+
+    Args:
+        token_id: The token.
+        logits: (vocab_size,).
+        allowed: (vocab_size,) which tokens the distribution is over; None for all.
+    """
+    values = logits if allowed is None else logits[allowed]
+    largest = values.max()
+    total = np.exp(values - largest).sum(dtype=np.float64)
+    return float(logits[token_id] - largest) - math.log(total)
 
 
 def uniform(seeds: NDArray[np.uint64], positions: NDArray[np.uint64]) -> NDArray[np.float64]:

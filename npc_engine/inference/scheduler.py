@@ -1,128 +1,184 @@
-"""Who runs next: admission to slots, one prompt chunk and one decode step at a time. Runs no model, keeps no text.
+"""Who runs next: admission, priorities, ageing, chunk lengths, preemption, deadlines. Touches no KV memory.
 
-A step is `schedule`, then the engine runs the batch and reports back with `extend` and `finish`.
+A step is `collect` and what is `due`, then `next_prefill` and `next_decodes`; the engine runs those and reports back
+with `extend` and `finish`. Every order here is by a number fixed at arrival, so that nobody is put off for ever.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from npc_engine.errors import ContextTooLong, Overloaded, RequestError
-from npc_engine.inference.kv_cache import KvPool, Slot, SlotState, common_prefix
-from npc_engine.inference.prefix_store import PrefixStore
-from npc_engine.inference.sequence import FinishReason, Sequence
+from npc_engine.inference.placement import Placement
+from npc_engine.inference.run_costs import RunCosts
+from npc_engine.inference.sequence import AGEING_S, FinishReason, Sequence
 
-# Before anything was measured; then a moving average takes over, in which the last ten requests weigh most.
-_FIRST_RUN_TIME_S = 1.0
-_RUN_TIME_WEIGHT = 0.1
+_FIRST_REQUEST_S = 1.0  # before any has ended
 _MIN_RETRY_S = 0.1
 
-# Prompt tokens a step while others decode, whose next token waits for them. On a CPU short chunks cost nothing: 16 to
-# 256 tokens a chunk all took 3.3 to 3.7 ms of CPU a token. Source: measured, SmolLM2-135M int4, one AVX2 core.
-_SHARED_CHUNK_TOKENS = 32
+# How long a prompt chunk may keep those who decode from their next token. Silent reading takes 238 words a minute, that
+# is about 190 ms a token of 1.3 to a word; with this and a decode step, a stream stays ahead of its reader. Source:
+# Brysbaert 2019, How many words do we read per minute?, table 4 (non-fiction).
+STALL_BUDGET_S = 0.08
+_MIN_CHUNK_TOKENS = 8
+
+# A prompt's place in the prefill order is its place in the queue plus this many times what is left of it: the shortest
+# goes first, and one that takes R seconds is overtaken only by what comes within this times R of it. Large enough that
+# a line of 30 tokens overtakes a cold prompt of 600 that came two seconds before, at 1 ms a token.
+PREFILL_AGEING = 4.0
+
+# From this many tokens on, what a grammar forces is run as one chunk, below it a token a step. Alone, two pay already;
+# beside seven others, whose steps a token more hardly lengthens, only eight do. Source: measured, see docs/log.md.
+FORCED_CHUNK_TOKENS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
-    """The work of one step.
+class Prefill:
+    """A chunk to run.
 
     Attributes:
-        prefill: The sequence whose prompt goes on, or None.
-        chunk: The prompt tokens to append to its slot; empty without one.
-        decode: Sequences that take one token each, grouped into runs of neighbouring slots in slot order.
+        sequence: Whose.
+        chunk: The tokens to append to its slot, at least one.
     """
 
-    prefill: Sequence | None
+    sequence: Sequence
     chunk: tuple[int, ...]
-    decode: tuple[tuple[Sequence, ...], ...]
 
 
 class Scheduler:
-    """Sequences waiting and running over one KV pool and one prefix store.
+    """Sequences waiting and running.
 
-    `submit` may be called from any one thread at a time, all else from the engine thread only.
+    `submit` and `estimated_wait_s` may be called from any one thread at a time, all else from the engine thread only.
 
     Args:
-        kv: The slots.
-        store: Snapshots to start from and to save evicted conversations to.
-        max_waiting: Sequences waiting before Overloaded.
-        prefill_chunk_tokens: Prompt tokens a step; 32 at most while others decode.
+        placement: Gives and takes slots.
+        costs: What runs take.
+        max_waiting: Requests waiting before Overloaded; the candidates of one request count as one.
+        prefill_chunk_tokens: Most prompt tokens a step.
         clock: Monotonic seconds.
     """
 
     def __init__(
         self,
-        kv: KvPool,
-        store: PrefixStore,
+        placement: Placement,
+        costs: RunCosts,
         *,
         max_waiting: int,
         prefill_chunk_tokens: int,
         clock: Callable[[], float],
     ) -> None:
-        self.kv = kv
-        self.store = store
-        self.waiting: deque[Sequence] = deque()
+        self.placement = placement
+        self.costs = costs
+        self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []
+        self.num_preemptions = 0
+        self._lock = threading.Lock()  # of what was submitted and not yet collected
+        self._arrived: list[Sequence] = []
         self._max_waiting = max_waiting
         self._chunk_tokens = prefill_chunk_tokens
         self._clock = clock
-        self._run_time_s = _FIRST_RUN_TIME_S
 
     @property
     def has_work(self) -> bool:
         """Whether a step would do anything."""
-        return bool(self.waiting or self.running)
+        return bool(self._arrived or self.waiting or self.running)
+
+    @property
+    def num_waiting(self) -> int:
+        """Requests without a slot; candidates that wait for their leader are not counted."""
+        return sum(not sequence.is_held for sequence in self._queued())
 
     @property
     def retry_after_s(self) -> float:
         """When a place in the queue should be free: the mean time a request holds a slot, over the slots."""
-        return max(_MIN_RETRY_S, self._run_time_s / self.kv.num_slots)
+        request_s = _FIRST_REQUEST_S if self.costs.request_s is None else self.costs.request_s
+        return max(_MIN_RETRY_S, request_s / self.placement.num_slots)
 
-    def submit(self, sequence: Sequence) -> None:
-        """Queue a sequence.
+    def submit(self, *sequences: Sequence) -> None:
+        """Queue a sequence, or a leader and those who share its prompt; all of them or none.
 
         Raises:
             RequestError: The prompt is empty.
             ContextTooLong: Prompt and `max_new_tokens` do not fit a slot.
-            Overloaded: As many wait as may. In all cases nothing was queued.
+            Overloaded: As many wait as may, or its turn should not come before its deadline. Nothing was queued.
         """
-        wanted = sequence.num_prompt_tokens + (0 if sequence.warm_key else sequence.params.max_new_tokens)
-        if sequence.num_prompt_tokens == 0:
-            raise RequestError("the prompt is empty")
-        if wanted > self.kv.max_context_tokens:
-            raise ContextTooLong(
-                f"{sequence.num_prompt_tokens} prompt tokens and {sequence.params.max_new_tokens} new ones exceed "
-                f"max_context_tokens = {self.kv.max_context_tokens}",
-                hint="shorten the prompt, lower max_new_tokens, or raise max_context_tokens",
-            )
-        if len(self.waiting) >= self._max_waiting:
-            raise Overloaded(
-                f"{len(self.waiting)} requests are waiting already",
-                retry_after_s=round(self.retry_after_s, 2),
-                hint="try again then; the limit is max_waiting",
-            )
-        self.waiting.append(sequence)
+        for sequence in sequences:
+            self._check_fits(sequence)
+        num_waiting, leader = self.num_waiting, sequences[0]
+        if num_waiting >= self._max_waiting:
+            raise self._overloaded(f"{num_waiting} requests are waiting already", "the limit is max_waiting")
+        wait_s = self.estimated_wait_s(leader)
+        if wait_s > 0 and leader.is_expired(leader.arrived_s + wait_s):
+            raise self._overloaded(f"its turn should come in {wait_s:.1f} s, after its deadline", "or allow more time")
+        with self._lock:
+            self._arrived.extend(sequences)
 
-    def schedule(self) -> Batch:
-        """Admit what can be admitted and choose the step's work."""
-        while self.waiting and self.kv.can_allocate():
-            sequence = self.waiting[0]
-            sequence.admit(self._place(sequence), now_s=self._clock())
-            self.waiting.popleft()
+    def estimated_wait_s(self, sequence: Sequence) -> float:
+        """How long the sequence should wait for a slot; 0 where one can be had, or no request has ended yet."""
+        ahead = [
+            other
+            for other in self._queued()
+            if not other.is_held and other.order_s <= sequence.order_s and other is not sequence
+        ]
+        if self.costs.request_s is None:
+            return 0.0
+        if not ahead and (self.placement.can_place(sequence.capacity_tokens) or self._victim(sequence) is not None):
+            return 0.0
+        return (len(ahead) + 1) * self.costs.request_s / self.placement.num_slots
+
+    def collect(self) -> None:
+        """Take what was submitted into the queue.
+
+        Before `due`, so that a turn closed before the next of its conversation was submitted is ended, and its slot
+        found, before that one is placed.
+        """
+        with self._lock:
+            self.waiting.extend(self._arrived)
+            self._arrived.clear()
+
+    def due(self) -> list[Sequence]:
+        """Sequences that must end now: cancelled, or past their deadline."""
+        now_s = self._clock()
+        alive = (*self.waiting, *self.running)
+        return [sequence for sequence in alive if sequence.is_cancelled or sequence.is_expired(now_s)]
+
+    def admit(self) -> None:
+        """Give slots to those who wait, in order; a player takes one from a lower rank where none is free."""
+        now_s = self._clock()
+        for sequence in sorted(self.waiting, key=lambda each: each.order_s):
+            if sequence.is_held:
+                continue
+            if not self._make_room(sequence):
+                if now_s - sequence.arrived_s > AGEING_S:
+                    return  # it has been passed often enough by those who need less room
+                continue
+            slot = self.placement.place(
+                sequence.token_ids,
+                capacity_tokens=sequence.capacity_tokens,
+                conversation_id=sequence.place_key,
+            )
+            self.waiting.remove(sequence)
+            sequence.admit(slot, now_s=now_s)
             self.running.append(sequence)
-        # Whoever speaks goes before the warming of prefixes, and among equals who came first.
-        prompts = (sequence for sequence in self.running if not sequence.is_decoding)
-        prefill = min(prompts, key=lambda sequence: sequence.warm_key is not None, default=None)
-        decode = [sequence for sequence in self.running if sequence.is_decoding]
-        return Batch(
-            prefill=prefill,
-            chunk=self._next_chunk(prefill, is_shared=bool(decode)) if prefill else (),
-            decode=_neighbours(decode),
-        )
+
+    def next_prefill(self) -> Prefill | None:
+        """The next chunk to run: of whom least is left, with ageing; shorter while others decode."""
+        prompts = [sequence for sequence in self.running if not _is_decoding(sequence)]
+        if not prompts:
+            return None
+        sequence = min(prompts, key=self._prefill_order)
+        start = len(sequence.held_slot.token_ids)
+        end = start + self._chunk_length(is_shared=len(prompts) < len(self.running))
+        return Prefill(sequence=sequence, chunk=tuple(sequence.token_ids[start:end]))
+
+    def next_decodes(self) -> list[tuple[Sequence, ...]]:
+        """Sequences that take one token each, grouped into runs of neighbouring slots in slot order."""
+        decoding = [sequence for sequence in self.running if _is_decoding(sequence)]
+        groups = self.placement.gather([sequence.held_slot for sequence in decoding])
+        by_index = {sequence.held_slot.index: sequence for sequence in decoding}
+        return [tuple(by_index[slot.index] for slot in group) for group in groups]
 
     def extend(self, sequence: Sequence, token_ids: tuple[int, ...]) -> None:
         """Record that these tokens' keys and values now lie in the sequence's slot."""
@@ -132,103 +188,86 @@ class Scheduler:
         """End a sequence: park its slot for the conversation's next turn, or free it."""
         slot = sequence.slot
         self._leave(sequence, reason)
-        if slot is None:
-            return
-        if sequence.conversation_id is not None and slot.token_ids:
-            self.kv.park(slot)
-        else:
-            self.kv.free(slot)
-        if reason != "cancelled":
-            self._run_time_s += _RUN_TIME_WEIGHT * (sequence.running_time_s - self._run_time_s)
+        if slot is not None and sequence.conversation_id is not None:
+            self.placement.park(slot, sequence.conversation_id)
+        elif slot is not None:
+            self.placement.free(slot)
+        if slot is not None and reason != "cancelled":
+            self.costs.saw_request(sequence.running_time_s)
 
     def abort(self, sequence: Sequence) -> None:
         """End a sequence whose run failed: what its slot holds is not trusted."""
         slot = sequence.slot
         self._leave(sequence, "cancelled")
         if slot is not None:
-            self.kv.free(slot)
-
-    def cancelled(self) -> list[Sequence]:
-        """Sequences whose cancellation was asked for and not yet carried out."""
-        return [sequence for sequence in (*self.waiting, *self.running) if sequence.is_cancelled]
-
-    def keep_prefix(self, sequence: Sequence, key: str) -> bool:
-        """Store a pinned snapshot of the sequence's prompt; False when it does not fit the byte budget."""
-        snapshot = self.kv.snapshot(sequence.held_slot, sequence.num_prompt_tokens)
-        return self.store.insert(_prefix_key(key), snapshot, pinned=True)
-
-    def drop_prefix(self, key: str) -> None:
-        """Forget a prefix; an unknown key is no error."""
-        self.store.drop(_prefix_key(key))
+            self.placement.free(slot)
 
     def release(self, conversation_id: str) -> None:
-        """Forget a conversation: free its parked slots, keep nothing of a turn that still runs."""
-        for slot in self.kv.in_state(SlotState.PARKED):
-            if slot.conversation_id == conversation_id:
-                self.kv.free(slot)
-        for sequence in (*self.waiting, *self.running):
+        """Forget a conversation; of a turn that still runs nothing is kept."""
+        for sequence in (*self._queued(), *self.running):
             if sequence.conversation_id == conversation_id:
                 sequence.conversation_id = None
-        self.store.drop(_conversation_key(conversation_id))
+        self.placement.release(conversation_id)
 
-    def _next_chunk(self, sequence: Sequence, *, is_shared: bool) -> tuple[int, ...]:
-        start = len(sequence.held_slot.token_ids)
-        length = min(self._chunk_tokens, _SHARED_CHUNK_TOKENS) if is_shared else self._chunk_tokens
-        return sequence.prompt_ids[start : start + length]
+    def _queued(self) -> list[Sequence]:
+        with self._lock:
+            return [*self.waiting, *self._arrived]
+
+    def _check_fits(self, sequence: Sequence) -> None:
+        if sequence.num_prompt_tokens == 0:
+            raise RequestError("the prompt is empty")
+        if sequence.capacity_tokens > self.placement.max_capacity_tokens:
+            raise ContextTooLong(
+                f"{sequence.num_prompt_tokens} prompt tokens and {sequence.params.max_new_tokens} new ones exceed "
+                f"max_context_tokens = {self.placement.max_capacity_tokens}",
+                hint="shorten the prompt, lower max_new_tokens, or raise max_context_tokens",
+            )
+
+    def _overloaded(self, message: str, hint: str) -> Overloaded:
+        return Overloaded(message, retry_after_s=round(self.retry_after_s, 2), hint=f"try again then; {hint}")
+
+    def _make_room(self, sequence: Sequence) -> bool:
+        if self.placement.can_place(sequence.capacity_tokens):
+            return True
+        victim = self._victim(sequence)
+        if victim is None:
+            return False
+        slot = victim.held_slot
+        self.running.remove(victim)
+        self.waiting.append(victim)
+        self.placement.park(slot, victim.preempt())
+        self.num_preemptions += 1
+        return True
+
+    def _victim(self, sequence: Sequence) -> Sequence | None:
+        """Whose slot it may take: long enough, of a lower rank, and behind it in the queue, which age protects from."""
+        lower = [
+            other
+            for other in tuple(self.running)
+            if other.priority > sequence.priority
+            and other.order_s > sequence.order_s
+            and other.slot is not None
+            and other.slot.max_tokens >= sequence.capacity_tokens
+        ]
+        return max(lower, key=lambda other: other.order_s, default=None)
+
+    def _prefill_order(self, sequence: Sequence) -> float:
+        return sequence.order_s + PREFILL_AGEING * self.costs.prefill_s(sequence.num_pending_tokens)
+
+    def _chunk_length(self, *, is_shared: bool) -> int:
+        if not is_shared:
+            return self._chunk_tokens
+        affordable = int(STALL_BUDGET_S / self.costs.prefill_token_s)
+        return min(self._chunk_tokens, max(_MIN_CHUNK_TOKENS, affordable - affordable % _MIN_CHUNK_TOKENS))
 
     def _leave(self, sequence: Sequence, reason: FinishReason) -> None:
+        self.collect()
         (self.running if sequence.slot else self.waiting).remove(sequence)
         sequence.finish(reason, now_s=self._clock())
-
-    def _place(self, sequence: Sequence) -> Slot:
-        """Give a slot that holds as much of the prompt as can be had without computing.
-
-        In order of cost: what the slot holds already, a snapshot from the store, another slot's beginning. The last
-        prompt token is always computed, for its logits.
-        """
-        slot = self.kv.candidate(sequence.conversation_id)
-        prompt = np.array(sequence.prompt_ids, np.int64)
-        snapshot, stored = self.store.match(prompt)
-        source = max(self.kv.slots, key=lambda other: common_prefix(other.token_ids, prompt))
-        own = common_prefix(slot.token_ids, prompt)
-        shared = common_prefix(source.token_ids, prompt)
-        if slot.state is SlotState.PARKED and slot.conversation_id != sequence.conversation_id:
-            self._save(slot)
-        self.kv.allocate(slot, sequence.conversation_id)
-        length = min(max(own, stored, shared), len(prompt) - 1)
-        try:
-            if length <= own:
-                self.kv.rewind(slot, length)
-            elif snapshot is not None and length <= stored:
-                self.kv.restore(snapshot, slot, length)
-            else:
-                self.kv.fork(source, slot, length)
-        except BaseException:
-            self.kv.free(slot)
-            raise
-        return slot
-
-    def _save(self, slot: Slot) -> None:
-        """Keep a parked conversation in the store before its slot goes to another."""
-        if slot.conversation_id is not None and self.store.max_bytes > 0:
-            snapshot = self.kv.snapshot(slot, len(slot.token_ids))
-            self.store.insert(_conversation_key(slot.conversation_id), snapshot)
+        if sequence.num_preemptions > 0 and sequence.place_key is not None:
+            self.placement.release(sequence.place_key)
 
 
-def _neighbours(sequences: list[Sequence]) -> tuple[tuple[Sequence, ...], ...]:
-    """Group sequences whose slots are adjacent; one graph run serves a group without touching other slots."""
-    groups: list[list[Sequence]] = []
-    for sequence in sorted(sequences, key=lambda each: each.held_slot.index):
-        if groups and groups[-1][-1].held_slot.index + 1 == sequence.held_slot.index:
-            groups[-1].append(sequence)
-        else:
-            groups.append([sequence])
-    return tuple(map(tuple, groups))
-
-
-def _prefix_key(key: str) -> str:
-    return f"prefix:{key}"
-
-
-def _conversation_key(conversation_id: str) -> str:
-    return f"conversation:{conversation_id}"
+def _is_decoding(sequence: Sequence) -> bool:
+    """Whether its next run is one token: it has its first one, and not so many forced ones that a chunk is cheaper."""
+    return bool(sequence.output_ids) and sequence.num_pending_tokens < FORCED_CHUNK_TOKENS

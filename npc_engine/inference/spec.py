@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from npc_engine.errors import CorruptModel
 
 Precision = Literal["int4", "int8", "fp16", "fp32"]
+PrefillPrecision = Literal["w8a8", "none"]
+PrefillBits = Literal[7, 8]
 KvDtype = Literal["float32", "float16"]
 
 
@@ -26,8 +28,10 @@ class _Spec:
         try:
             data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-            if set(data) != names:
-                raise ValueError(f"keys differ: {sorted(set(data) ^ names)}")
+            # Keys with a default came with a later version; a model built before does without them.
+            needed = {field.name for field in fields(cls) if field.default is MISSING}  # type: ignore[arg-type]
+            if not needed <= set(data) <= names:
+                raise ValueError(f"keys differ: {sorted((needed - set(data)) | (set(data) - names))}")
             return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise CorruptModel(f"{path}: {error}", hint="npc-engine models verify NAME, then pull it again") from error
@@ -39,7 +43,16 @@ class _Spec:
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderSpec(_Spec):
-    """A decoder graph. `max_context_tokens` is the model's own limit, not a slot's length."""
+    """A decoder's graphs.
+
+    Attributes:
+        max_context_tokens: The model's own limit, not a slot's length.
+        prefill_precision: Of `prefill.onnx`; `none` where the folder holds none.
+        prefill_bits: Of the prefill graph's weights: 8, or 7 where the processor that built it saturates beyond.
+        prefill_kl_nats: The gate's figure: mean KL divergence of the next token from the decode graph's, in nats. It
+            is there too where it was too high and the prefill graph was left out.
+        prefill_agreement: The share of the gate's positions at which both graphs put the same token first.
+    """
 
     architecture: str
     precision: Precision
@@ -53,6 +66,10 @@ class DecoderSpec(_Spec):
     max_context_tokens: int
     top_k: int
     eos_token_ids: tuple[int, ...]
+    prefill_precision: PrefillPrecision = "none"
+    prefill_bits: PrefillBits | None = None
+    prefill_kl_nats: float | None = None
+    prefill_agreement: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,3 +79,20 @@ class EncoderSpec(_Spec):
     architecture: str
     hidden_size: int
     max_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSpec(_Spec):
+    """A classifier of pairs of texts.
+
+    Attributes:
+        max_tokens: Of a pair, special tokens counted.
+        labels: The names in the order of the logits.
+        temperature: What the logits are divided by before the softmax; 1 leaves them as trained.
+    """
+
+    architecture: str
+    hidden_size: int
+    max_tokens: int
+    labels: tuple[str, ...]
+    temperature: float

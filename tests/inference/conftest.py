@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -58,10 +59,12 @@ def engine_of(decoder_folder: Path, tokenizer: Tokenizer) -> EngineFactory:
     """Open a running engine with these settings; it is closed at the end of the `with`."""
 
     @contextmanager
-    def factory(*, is_started: bool = True, **settings: object) -> Iterator[InferenceEngine]:
+    def factory(
+        *, is_started: bool = True, clock: Callable[[], float] = time.perf_counter, **settings: object
+    ) -> Iterator[InferenceEngine]:
         defaults = {"threads": 1, "device": "cpu", "max_context_tokens": 256, "prefill_chunk_tokens": 16}
         config = EngineConfig(**(defaults | settings))  # type: ignore[arg-type]
-        engine = InferenceEngine(Decoder.load(decoder_folder, config=config), tokenizer, config=config)
+        engine = InferenceEngine(Decoder.load(decoder_folder, config=config), tokenizer, config=config, clock=clock)
         if is_started:
             engine.start()
         try:

@@ -108,3 +108,26 @@ def test_a_token_outside_the_grammar_is_refused(compiler: ConstraintCompiler, to
     state = compiler.choices(["ab"]).start()
     with pytest.raises(InvalidConstraint):
         state.advance(tokenizer.token_to_id("z"))
+
+
+def test_grammars_used_last_are_kept_and_their_number_is_bounded(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("npc_engine.inference.constraint.MAX_COMPILED", 2)
+    small = ConstraintCompiler(tokenizer, vocab_size=400, eos_token_ids=(0, 2))
+    first, second = small.choices(["a"]), small.choices(["b"])
+    assert small.choices(["a"]) is first
+    small.choices(["c"])
+    assert small.choices(["a"]) is first
+    assert small.choices(["b"]) is not second
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("lark", "start: A\nA: /a+/ & /b+/"), ("lark", 'start: start "a"'), ("json_schema", {"enum": []})],
+)
+def test_a_grammar_that_nothing_satisfies_is_refused_when_compiled(
+    compiler: ConstraintCompiler, kind: str, value: Any
+) -> None:
+    with pytest.raises(InvalidConstraint):
+        getattr(compiler, kind)(value)

@@ -11,6 +11,7 @@ from npc_engine.config import EngineConfig
 from npc_engine.errors import CorruptModel
 from npc_engine.inference.decoder import Decoder
 from npc_engine.inference.onnx_session import RunTerminated, StopFlag, cuda_problem
+from npc_engine.inference.prefix_store import PrefixStore
 from tests.inference.conftest import Precisions
 
 PROMPT = tuple(int(token) for token in np.random.default_rng(3).integers(3, 390, 60))
@@ -79,9 +80,10 @@ def test_a_fork_and_a_restored_snapshot_equal_fresh(decoder_folder: Path) -> Non
     decoder = load(decoder_folder)
     first = int(decoder.prefill(0, PROMPT, num_cached_tokens=0).top_ids[0, 0])
     decoder.kv.slots[0].token_ids[:] = PROMPT
-    snapshot = decoder.kv.snapshot(decoder.kv.slots[0], 40)
+    store = PrefixStore(1 << 30)
+    assert store.insert("prompt", PROMPT[:40], decoder.kv.source(decoder.kv.slots[0]))
     decoder.kv.fork(decoder.kv.slots[0], decoder.kv.slots[2], 50)
-    decoder.kv.restore(snapshot, decoder.kv.slots[3], 40)
+    decoder.kv.restore(store.match(PROMPT), decoder.kv.slots[3], PROMPT[:40])
     fresh = greedy(decoder, 0, first, len(PROMPT), 20)
     for slot, length in ((2, 50), (3, 40)):
         logits = decoder.prefill(slot, PROMPT[length:], num_cached_tokens=length)

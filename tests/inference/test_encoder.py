@@ -14,13 +14,13 @@ from npc_engine.inference.encoder import SentenceEncoder
 TEXTS = [f"the sword costs {number} gold " * (1 + number % 5) for number in range(40)]
 
 
-def load(folder: Path) -> SentenceEncoder:
-    return SentenceEncoder.load(folder, config=EngineConfig(threads=1, device="cpu"))
+def load(folder: Path, **options: int) -> SentenceEncoder:
+    return SentenceEncoder.load(folder, config=EngineConfig(threads=1, device="cpu"), **options)
 
 
 @pytest.fixture(scope="module")
 def encoder(encoder_folder: Path) -> SentenceEncoder:
-    return load(encoder_folder)
+    return load(encoder_folder, max_cached=0)
 
 
 def test_rows_are_unit_vectors_in_the_order_of_the_texts(encoder: SentenceEncoder) -> None:
@@ -48,6 +48,13 @@ async def test_it_may_be_called_from_many_threads(encoder: SentenceEncoder) -> N
         for result in threads.map(encoder.embed, [TEXTS] * 8):
             np.testing.assert_array_equal(result, expected)
     np.testing.assert_array_equal(await encoder.aembed(TEXTS), expected)
+
+
+async def test_a_text_that_came_before_has_the_same_embedding(encoder: SentenceEncoder, encoder_folder: Path) -> None:
+    cached = load(encoder_folder)
+    first = await cached.aembed(TEXTS)
+    np.testing.assert_array_equal(cached.embed(TEXTS[::-1]), first[::-1])
+    np.testing.assert_allclose(first, encoder.embed(TEXTS), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["encoder.onnx", "encoder.json", "tokenizer.json"])

@@ -2,51 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from npc_engine.errors import ContextTooLong, InternalError, Overloaded, RequestError
+from npc_engine.errors import ContextTooLong, InternalError, InvalidConstraint, Overloaded, RequestError
 from npc_engine.inference.constraint import ConstraintCompiler
-from npc_engine.inference.engine import Delta, InferenceEngine
+from npc_engine.inference.engine import InferenceEngine
 from npc_engine.inference.sampler import SamplingParams
-from npc_engine.inference.sequence import GenerationStats
 from tests.inference.conftest import EngineFactory
-
-PROMPT = tuple(int(token) for token in np.random.default_rng(3).integers(3, 390, 60))
-GREEDY = SamplingParams(temperature=0, max_new_tokens=24)
-WARM = SamplingParams(temperature=1.5, top_p=1.0, top_k=0, seed=11, max_new_tokens=24)
-
-
-class Reply:
-    """A whole reply, collected."""
-
-    def __init__(self, deltas: list[Delta]) -> None:
-        self.deltas = deltas
-        self.text = "".join(delta.text for delta in deltas)
-        self.token_ids = [token_id for delta in deltas for token_id in delta.token_ids]
-        self.stats: GenerationStats = deltas[-1].stats  # type: ignore[assignment]
-
-
-async def collect(deltas: AsyncIterator[Delta]) -> Reply:
-    return Reply([delta async for delta in deltas])
-
-
-async def say(
-    engine: InferenceEngine, prompt: tuple[int, ...], params: SamplingParams = GREEDY, talk: str | None = None
-) -> Reply:
-    return await collect(engine.generate(prompt, params, conversation_id=talk))
-
-
-async def stepped(engine: InferenceEngine, task: asyncio.Task[Reply]) -> Reply:
-    """Drive an engine whose thread is not running, until the task is done."""
-    while not task.done():
-        engine.step()
-        await asyncio.sleep(0)
-    return task.result()
+from tests.inference.talking import GREEDY, PROMPT, WARM, say, stepped
 
 
 async def test_the_last_delta_and_only_it_has_the_stats(engine_of: EngineFactory, tokenizer: Tokenizer) -> None:
@@ -266,10 +232,11 @@ async def test_a_grammar_that_outgrows_its_limits_harms_nobody_else(
 ) -> None:
     with engine_of(is_started=False) as engine:
         compiler = ConstraintCompiler(tokenizer, vocab_size=400, eos_token_ids=(0, 2))
-        params = SamplingParams(temperature=0, max_new_tokens=8, constraint=compiler.choices(["aye aye aye"]))
+        params = SamplingParams(temperature=0, max_new_tokens=8, constraint=compiler.choices(["aye aye", "nay nay"]))
         broken, sound = (asyncio.create_task(say(engine, PROMPT, each)) for each in (params, GREEDY))
         await asyncio.sleep(0)
         # A token that the grammar does not allow puts its matcher in the state of an outgrown limit.
+        engine._scheduler.collect()
         sequence = engine._scheduler.waiting[0]
         assert sequence.constraint is not None
         sequence.constraint.allowed[:] = False
@@ -277,6 +244,21 @@ async def test_a_grammar_that_outgrows_its_limits_harms_nobody_else(
         assert (await stepped(engine, sound)).stats.output_tokens == 24
         with pytest.raises(RequestError, match="constrained decoding failed"):
             await broken
+        assert engine.stats()["slots_active"] == 0
+
+
+async def test_a_grammar_with_a_dead_end_fails_alone(engine_of: EngineFactory, tokenizer: Tokenizer) -> None:
+    compiler = ConstraintCompiler(tokenizer, vocab_size=400, eos_token_ids=(0, 2))
+    dead_end = compiler.lark('start: "x" A\nA: /a+/ & /b+/')
+    with engine_of() as engine:
+        plain = await say(engine, PROMPT)
+        broken, sound = await asyncio.gather(
+            say(engine, PROMPT, SamplingParams(temperature=0, constraint=dead_end)),
+            say(engine, PROMPT),
+            return_exceptions=True,
+        )
+        assert isinstance(broken, InvalidConstraint)
+        assert sound.token_ids == plain.token_ids  # type: ignore[union-attr]
         assert engine.stats()["slots_active"] == 0
 
 

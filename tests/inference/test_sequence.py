@@ -25,13 +25,15 @@ def in_status(status: SequenceStatus) -> Sequence:
 
 
 @pytest.mark.parametrize("start", SequenceStatus)
-@pytest.mark.parametrize("end", [SequenceStatus.RUNNING, SequenceStatus.FINISHED])
+@pytest.mark.parametrize("end", SequenceStatus)
 def test_only_the_moves_of_the_table_are_possible(start: SequenceStatus, end: SequenceStatus) -> None:
     made = in_status(start)
 
     def move() -> None:
         if end is SequenceStatus.RUNNING:
             made.admit(slot(), now_s=102.0)
+        elif end is SequenceStatus.WAITING:
+            made.preempt()
         else:
             made.finish("stop", now_s=102.0)
 
@@ -73,3 +75,37 @@ def test_generated_tokens_are_tracked_only_for_penalties() -> None:
     generated = penalised.sampler_row().generated
     assert generated is not None
     assert generated.nonzero()[0].tolist() == [7]
+
+
+def test_a_pause_keeps_tokens_and_first_times() -> None:
+    made = sequence()
+    made.admit(slot(1, 2), now_s=101.0)
+    made.append(5, now_s=102.0)
+    key = made.preempt()
+    assert (made.place_key, made.slot) == (key, None)
+    made.admit(slot(1), now_s=110.0)
+    assert made.num_pending_tokens == 4
+    made.append(6, now_s=112.0)
+    made.finish("stop", now_s=113.0)
+    stats = made.stats()
+    assert (stats.queue_time_s, stats.prefill_time_s, stats.cached_tokens, stats.num_preemptions) == (1.0, 1.0, 2, 1)
+    assert made.token_ids == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_follower_is_held_until_its_leader_has_a_token_or_is_gone() -> None:
+    leader = sequence()
+    followers = [Sequence((1, 2), SamplingParams(), vocab_size=10, arrived_s=100.0, leader=leader) for _ in range(2)]
+    assert [each.is_held for each in (leader, *followers)] == [False, True, True]
+    leader.append(5, now_s=101.0)
+    assert not followers[0].is_held
+    gone = sequence()
+    orphan = Sequence((1, 2), SamplingParams(), vocab_size=10, arrived_s=100.0, leader=gone)
+    gone.finish("cancelled", now_s=101.0)
+    assert not orphan.is_held
+
+
+def test_only_the_first_cancellation_counts() -> None:
+    made = sequence()
+    made.cancel(now_s=101.0)
+    made.cancel(now_s=105.0)
+    assert made.cancelled_s == 101.0
