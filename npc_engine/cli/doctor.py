@@ -9,11 +9,14 @@ import shutil
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from npc_engine.errors import NpcEngineError
+
+if TYPE_CHECKING:
+    from npc_engine.config import EngineConfig
 
 Level = Literal["ok", "note", "problem"]
 _STYLES: dict[Level, str] = {"ok": "green", "note": "yellow", "problem": "red"}
@@ -72,6 +75,7 @@ def _findings(model: str | None, device: str | None) -> Iterator[Finding]:
     yield from _runtime()
     try:
         yield from _disk(settings.cache_dir)
+        yield _prefix_files(settings)
         names = yield from _models(settings.cache_dir)
     except NpcEngineError as error:
         yield Finding("problem", "cache", f"{error.code}: {error.message}", error.hint)
@@ -122,6 +126,17 @@ def _disk(cache_dir: Path) -> Iterator[Finding]:
             f"{folder} is not a folder that can be written",
             "set NPC_ENGINE_CACHE_DIR to a folder of yours",
         )
+
+
+def _prefix_files(settings: EngineConfig) -> Finding:
+    from npc_engine.inference.snapshot_files import open_snapshot_files
+
+    files = open_snapshot_files(settings, fingerprint="")
+    if files is None:
+        return Finding("note", "prefix files", "off: characters' prefixes are computed at each start")
+    taken = f"{files.nbytes / 1e9:.1f} of {files.max_bytes / 1e9:.1f} GB"
+    files.close()
+    return Finding("ok", "prefix files", f"{files.folder}, {taken}")
 
 
 def _models(cache_dir: Path) -> Generator[Finding, None, list[str]]:

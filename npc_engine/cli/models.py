@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -36,7 +36,10 @@ CatalogueFile = Annotated[
 ]
 KeepDownloads = Annotated[bool, typer.Option("--keep-downloads", help="Keep the fetched files after the install.")]
 
-_STATE_STYLES = {"installed": "green", "available": "", "corrupt": "red"}
+# As catalogue.ModelKind, which would bring pydantic into `--help`.
+Kind = Literal["decoder", "encoder", "classifier"]
+
+_STATE_STYLES = {"installed": "green", "available": "", "corrupt": "red", "missing": "red"}
 
 
 @app.command("list", epilog="Example: npc-engine models list --json")
@@ -97,7 +100,8 @@ def pull(
 @app.command(
     "import",
     epilog="Examples: npc-engine models import my.gguf --name my-model / "
-    "npc-engine models import Qwen/Qwen2.5-0.5B-Instruct --name small",
+    "npc-engine models import Qwen/Qwen2.5-0.5B-Instruct --name small / "
+    "npc-engine models import cross-encoder/nli-MiniLM2-L6-H768 --name nli-large --kind classifier",
 )
 def import_command(
     source: Annotated[
@@ -115,10 +119,21 @@ def import_command(
     chat_template: Annotated[
         str | None, typer.Option(help="A chat template's name, such as chatml; by the vocabulary unless given.")
     ] = None,
+    kind: Annotated[
+        Kind | None,
+        typer.Option(help="What to make of it; by its config.json unless given. A classifier needs the export extra."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a classifier, in the order of its logits, with commas; by its config.json unless given.",
+            metavar="NAME,NAME,NAME",
+        ),
+    ] = None,
     cache_dir: CacheDir = None,
     keep_downloads: KeepDownloads = False,
 ) -> None:
-    """Install a model of your own: Llama, Qwen2, Qwen2.5 or Qwen3 family, or a BERT sentence encoder."""
+    """Install a model of your own: a Llama or Qwen decoder, a BERT sentence encoder, or a three-way NLI classifier."""
     from npc_engine.models import install
 
     with _interruptible() as progress:
@@ -129,6 +144,8 @@ def import_command(
             progress=progress,
             precision=precision,
             chat_template=chat_template,
+            kind=kind,
+            labels=None if labels is None else [name.strip() for name in labels.split(",")],
             keep_downloads=keep_downloads,
         )
     _print_installed(model)

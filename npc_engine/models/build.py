@@ -5,18 +5,22 @@ The caller gives an empty folder and installs it by a rename; after an error the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from npc_engine.errors import InvalidModelFile
-from npc_engine.inference.spec import DecoderSpec, EncoderSpec, Precision
+from npc_engine.inference.onnx_session import int8_products_saturate
+from npc_engine.inference.spec import DecoderSpec, EncoderSpec, Precision, PrefillBits
 from npc_engine.models.cache import disk_errors
 from npc_engine.models.chat_template import choose_template
 from npc_engine.models.encoder_graph import write_encoder_graph
 from npc_engine.models.gguf import open_gguf
-from npc_engine.models.graph import TOP_K, write_decoder_graph
+from npc_engine.models.graph import TOP_K, DecoderGraph, count_weights, write_decoder_graph
 from npc_engine.models.graph_writer import Progress
 from npc_engine.models.hf import open_hf_decoder, open_hf_encoder
-from npc_engine.models.tokenizer import read_tokenizer
+from npc_engine.models.prefill_gate import CALIBRATION, measure, talk_ids
+from npc_engine.models.prefill_graph import measure_peaks, write_prefill_graph
+from npc_engine.models.tokenizer import ChatTokenizer, read_tokenizer
 from npc_engine.models.weights import WeightSource
 
 MAX_SENTENCE_TOKENS = 256
@@ -33,6 +37,9 @@ def build_decoder(
 ) -> DecoderSpec:
     """Write decoder.onnx, decoder.onnx.data, decoder.json, tokenizer.json and chat_template.json.
 
+    At int4 and int8 a prefill graph is added, prefill.onnx and prefill.onnx.data, if it passes `prefill_gate`. That
+    loads the graphs one after the other, so it takes as much memory as running the model.
+
     Args:
         source: A GGUF file, a folder that holds one, or a safetensors folder.
         out: An existing, empty folder.
@@ -40,8 +47,13 @@ def build_decoder(
         chat_template: A built-in template's name; None picks by vocabulary.
         progress: Called with (weights done, weights in all).
 
+    Returns:
+        What was written, as decoder.json has it: `prefill_precision` is `none` where the gate was not passed, and
+        `prefill_kl_nats` says by how much.
+
     Raises:
         InvalidModelFile: The source cannot be read.
+        CorruptModel: A graph that was written does not load, or fails its start-up check on this processor.
         UnsupportedArchitecture: It is no Llama or Qwen model.
         UnsupportedTensor: A tensor is missing, misshapen, or of an unreadable type.
         UnsupportedTokenizer: The vocabulary, or its chat template, is not supported.
@@ -67,12 +79,31 @@ def build_decoder(
         top_k=min(TOP_K, config.vocab_size),
         eos_token_ids=tuple(sorted(stop_ids)),
     )
+    prefills = precision in ("int4", "int8")
+    total = count_weights(weights) + (count_weights(weights, layers_only=True) if prefills else 0)
     with disk_errors(out):
-        write_decoder_graph(weights, out, precision=precision, progress=progress)
+        graph = write_decoder_graph(weights, out, precision=precision, total_weights=total, progress=progress)
         (out / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
         template.save(out / "chat_template.json")
+        if prefills:
+            spec = _add_prefill(graph, spec, out)
         spec.save(out / "decoder.json")
     return spec
+
+
+def _add_prefill(graph: DecoderGraph, spec: DecoderSpec, out: Path) -> DecoderSpec:
+    """Write the prefill graph, measure it against the decode graph, and delete it if it is too far off."""
+    ids = talk_ids(ChatTokenizer.load(out), CALIBRATION, max_tokens=spec.max_context_tokens)
+    bits: PrefillBits = 7 if int8_products_saturate() else 8
+    write_prefill_graph(graph, out, bits=bits, peaks=measure_peaks(graph, out, ids))
+    with_graph = replace(spec, prefill_precision="w8a8", prefill_bits=bits)
+    with_graph.save(out / "decoder.json")
+    result = measure(out)
+    if result.passed:
+        return replace(with_graph, prefill_kl_nats=result.kl_nats, prefill_agreement=result.agreement)
+    for name in ("prefill.onnx", "prefill.onnx.data"):
+        (out / name).unlink()
+    return replace(spec, prefill_kl_nats=result.kl_nats, prefill_agreement=result.agreement)
 
 
 def build_encoder(source: Path, out: Path, *, progress: Progress | None = None) -> EncoderSpec:

@@ -19,7 +19,7 @@ from npc_engine.errors import ConfigError, InvalidModelName, NpcEngineError, Unk
 from npc_engine.inference.spec import Precision
 from npc_engine.models.cache import check_name, stem
 
-ModelKind = Literal["decoder", "encoder"]
+ModelKind = Literal["decoder", "encoder", "classifier"]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # One path segment: what the catalogue names is written below the cache folder under that name.
@@ -28,9 +28,10 @@ FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
 Requirement = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.]+$")]
 RepoId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
-# Bytes a parameter once installed, for the disk check. Measured with this builder: int4 0.86 (tiny) and 1.05 (base,
-# which holds its embedding table twice), int8 1.20 (encoder). The plain widths get the fifth that `base` needs.
-_BYTES_PER_PARAMETER: dict[Precision, float] = {"int4": 1.1, "int8": 1.3, "fp16": 2.4, "fp32": 4.8}
+# Bytes a parameter once installed, for the disk check. Measured with this builder, prefill graph included: int4 1.58
+# (tiny) and 1.80 (base, which holds its embedding table twice); encoder at int8 1.20. The plain widths get the fifth
+# that `base` needs.
+_BYTES_PER_PARAMETER: dict[Precision, float] = {"int4": 1.9, "int8": 2.2, "fp16": 2.4, "fp32": 4.8}
 
 
 class _Table(BaseModel):
@@ -114,6 +115,7 @@ class ModelEntry(_Table):
         pinned: Every file's SHA-256 is in the catalogue. Otherwise the hub's published hashes are checked instead,
             and what was measured is recorded in the model's manifest.
         about_bytes: Download size where no file is pinned; from the publisher's page, not measured.
+        builtin: It comes with the package, ready to load: there is nothing to fetch and nothing to build.
     """
 
     name: str
@@ -128,14 +130,23 @@ class ModelEntry(_Table):
     pinned: bool = True
     about_bytes: int | None = None
     files: tuple[PinnedFile, ...] = ()
-    sources: tuple[Source, ...] = Field(min_length=1)
+    sources: tuple[Source, ...] = ()
+    builtin: bool = False
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if check_name(self.name) != stem(self.name):
             raise ValueError("a catalogue name may not end in a precision")
         if (self.kind == "decoder") != (self.chat_template is not None):
-            raise ValueError("a decoder needs a chat_template, an encoder has none")
+            raise ValueError("a decoder needs a chat_template, nothing else has one")
+        if self.builtin:
+            if self.files or self.sources or self.about_bytes:
+                raise ValueError("what comes with the package has no files, sources or about_bytes")
+            return self
+        if self.kind == "classifier":
+            raise ValueError("a classifier is imported, or comes with the package: it cannot be built from a source")
+        if not self.sources:
+            raise ValueError("sources: it comes from nowhere; give one at least")
         if self.pinned != bool(self.files) or self.pinned == bool(self.about_bytes):
             raise ValueError("a pinned model lists its files; one that is not says about_bytes instead")
         names = {file.name for file in self.files}
@@ -154,12 +165,14 @@ class ModelEntry(_Table):
     @property
     def download_bytes(self) -> int:
         """Bytes to fetch from the first source."""
+        if self.builtin:
+            return 0
         first = self.sources[0]
         return first.bytes if first.type == "registry" else self.file_bytes
 
     @property
     def installed_bytes(self) -> int:
-        """About how much the installed model takes, at int4 (an encoder: at int8)."""
+        """About how much the installed model takes, at int4 (an encoder or classifier: at int8)."""
         return self.installed_bytes_at("int4" if self.kind == "decoder" else "int8")
 
     def installed_bytes_at(self, precision: Precision) -> int:

@@ -23,7 +23,7 @@ from onnx import TensorProto, ValueInfoProto, helper
 
 from npc_engine.inference.spec import Precision
 from npc_engine.models.graph_writer import MICROSOFT, GraphWriter, Progress
-from npc_engine.models.quantize import BLOCK, Bits
+from npc_engine.models.quantize import BLOCK, Bits, wide_block
 from npc_engine.models.weights import DecoderConfig, SourceTensor, WeightSource
 
 TOP_K = 64
@@ -33,22 +33,33 @@ _WIDE_TYPES = frozenset(("Q5_0", "Q5_1", "Q5_K", "Q6_K", "Q8_0"))
 
 
 def write_decoder_graph(
-    source: WeightSource, folder: Path, *, precision: Precision, progress: Progress | None = None
-) -> None:
+    source: WeightSource, folder: Path, *, precision: Precision, total_weights: int, progress: Progress | None = None
+) -> DecoderGraph:
     """Write decoder.onnx and decoder.onnx.data into the folder.
+
+    Args:
+        source: The model.
+        folder: Where the files go.
+        precision: Of the weights.
+        total_weights: For `progress`: `count_weights`, and what the caller will add to the same count.
+        progress: Called with (weights done, total_weights).
+
+    Returns:
+        The graph as written; a second one in the same folder is written beside it.
 
     Raises:
         UnsupportedTensor: A tensor is missing or misshapen; the folder holds an unfinished graph.
         OSError: The disk; likewise.
     """
-    total = _count_weights(source)
     with GraphWriter(
         float_type="float16" if precision == "fp16" else "float32",
-        total_weights=total,
+        total_weights=total_weights,
         data_path=folder / "decoder.onnx.data",
         progress=progress,
     ) as writer:
-        _Decoder(source, writer, precision).write(folder / "decoder.onnx")
+        graph = DecoderGraph(source, writer, precision)
+        graph.write(folder / "decoder.onnx")
+    return graph
 
 
 def weight_bits(tensors: list[SourceTensor], precision: Precision) -> Bits | None:
@@ -61,21 +72,35 @@ def weight_bits(tensors: list[SourceTensor], precision: Precision) -> Bits | Non
     return 8 if precision == "int8" or any(tensor.stored in _WIDE_TYPES for tensor in tensors) else 4
 
 
-def _count_weights(source: WeightSource) -> int:
-    """Weights of all matrices: a layer's, the embedding's, and an untied output's."""
-    return sum(t.shape[0] * t.shape[1] for name, t in source.tensors.items() if len(t.shape) == 2)
+def count_weights(source: WeightSource, *, layers_only: bool = False) -> int:
+    """Weights of all matrices: the layers', the embedding's, and an untied output's."""
+    return sum(
+        t.shape[0] * t.shape[1]
+        for name, t in source.tensors.items()
+        if len(t.shape) == 2 and (name.startswith("blk.") or not layers_only)
+    )
 
 
-class _Decoder:
-    """One graph under construction; x names the residual stream, n its normalised form."""
+class DecoderGraph:
+    """One graph under construction; x names the residual stream, n its normalised form.
+
+    Attributes:
+        product_inputs: By product (`blk.0.attn_qkv`), the name of what enters it.
+    """
 
     def __init__(self, source: WeightSource, writer: GraphWriter, precision: Precision) -> None:
         self.source = source
         self.config: DecoderConfig = source.config
         self.writer = writer
         self.precision = precision
+        self.product_inputs: dict[str, str] = {}
 
     def write(self, path: Path) -> None:
+        """Convert every tensor and write the model file.
+
+        Raises:
+            UnsupportedTensor, OSError: As `write_decoder_graph`.
+        """
         config, writer = self.config, self.writer
         angles = np.arange(config.max_context_tokens)[:, None] * config.inverse_frequencies
         writer.constant("rope.cos", np.cos(angles))
@@ -105,7 +130,7 @@ class _Decoder:
         table = self._matrix("token_embd", config.vocab_size, config.hidden_size)
         if weight_bits([table], self.precision) is None:
             return writer.node("Gather", [writer.matrix("token_embd", [table]), "input_ids"], "token_embd/out")
-        return writer.embedding("input_ids", "token_embd", table)
+        return writer.embedding("input_ids", "token_embd", table, block=wide_block(config.hidden_size))
 
     def _layer(self, layer: int, x: str, n: str) -> tuple[str, str]:
         """Attention and feed-forward; returns the residual stream and its norm for what follows."""
@@ -132,7 +157,13 @@ class _Decoder:
         if biases and len(biases) != len(parts):
             missing = next(part for (part, _, _), bias in zip(parts, found, strict=True) if bias is None)
             self.source.tensor(f"{missing}.bias")
-        return self.writer.linear(x, name, tensors, bits=weight_bits(tensors, self.precision), biases=biases)
+        self.product_inputs[name] = x
+        return self._product(x, name, tensors, biases)
+
+    def _product(self, x: str, name: str, tensors: list[SourceTensor], biases: list[SourceTensor]) -> str:
+        bits = weight_bits(tensors, self.precision)
+        block = wide_block(tensors[0].shape[1]) if bits == 8 else BLOCK
+        return self.writer.linear(x, name, tensors, bits=bits, biases=biases, block=block)
 
     def _attention(self, layer: int, n: str) -> str:
         config, writer, p = self.config, self.writer, f"blk.{layer}"
@@ -190,15 +221,16 @@ class _Decoder:
         config, writer = self.config, self.writer
         shape = config.vocab_size, config.hidden_size
         output = self.source.optional("output.weight", *shape)
+        block = wide_block(config.hidden_size)
         if weight_bits([], self.precision) is None:
             weight = writer.matrix("output", [output]) if output else "token_embd"
             return writer.node("FusedMatMul", [last, weight], "output/out", MICROSOFT, transB=1)
         if output:
-            codes, scales = writer.quantized_matrix("output", [output], 8)
+            codes, scales = writer.quantized_matrix("output", [output], 8, block=block)
         else:
-            codes = writer.reshaped("token_embd.codes", (shape[0], shape[1] // BLOCK, BLOCK))
+            codes = writer.reshaped("token_embd.codes", (shape[0], shape[1] // block, block))
             scales = "token_embd.scales"
-        return writer.matmul_nbits(last, "output", codes, scales, bits=8, rows=shape[0], columns=shape[1])
+        return writer.matmul_nbits(last, "output", codes, scales, bits=8, rows=shape[0], columns=shape[1], block=block)
 
     def _inputs(self) -> list[ValueInfoProto]:
         return [

@@ -6,7 +6,7 @@ Knows the ops' layouts, nothing of models. No matrix is ever whole in memory unl
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from npc_engine.models.quantize import BLOCK, Bits, has_offsets, quantize_rows
+from npc_engine.models.quantize import BLOCK, Bits, has_offsets, quantize, quantize_channels, quantize_rows
 from npc_engine.models.weights import SourceTensor
 
 OPSET = 21
@@ -30,6 +30,7 @@ _ONNX_TYPES = {
     np.dtype(np.float32): TensorProto.FLOAT,
     np.dtype(np.float16): TensorProto.FLOAT16,
     np.dtype(np.uint8): TensorProto.UINT8,
+    np.dtype(np.int8): TensorProto.INT8,
 }
 _Chunk = TypeVar("_Chunk")
 
@@ -61,13 +62,25 @@ class GraphWriter:
         self.onnx_type = _ONNX_TYPES[self.dtype]
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[str, onnx.TensorProto] = {}
-        self._block_sums_made: set[str] = set()
+        self._made: set[str] = set()
+        self._beside: Mapping[str, onnx.TensorProto] = {}
         self._location = data_path.name if data_path else ""
         self._data = data_path.open("wb") if data_path else None
         self._pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
         self._progress = progress
         self._total = total_weights
         self._done = 0
+
+    def beside(self, data_path: Path) -> GraphWriter:
+        """A writer for a second graph in the same folder, when this one's is written.
+
+        What this one stored it refers to by name and does not store again. Progress goes on.
+        """
+        writer = GraphWriter(
+            float_type="float32", total_weights=self._total, data_path=data_path, progress=self._progress
+        )
+        writer._beside, writer._done = self._initializers, self._done
+        return writer
 
     def __enter__(self) -> GraphWriter:
         return self
@@ -88,7 +101,7 @@ class GraphWriter:
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
         """An initializer given whole; floats take the graph's float type. Small ones stay inside the model file."""
-        if name not in self._initializers:
+        if not self._has(name):
             array = values.astype(self.dtype) if values.dtype.kind == "f" else values
             if array.nbytes > _MAX_INLINE_BYTES:
                 self._store(name, array.shape, array.dtype, [array])
@@ -104,6 +117,7 @@ class GraphWriter:
         *,
         bits: Bits | None,
         biases: Sequence[SourceTensor] = (),
+        block: int = BLOCK,
     ) -> str:
         """`x @ W.T + b`, W being the tensors' rows one after another; `bits` None leaves them float."""
         rows, columns = sum(tensor.num_rows for tensor in tensors), tensors[0].shape[1]
@@ -116,19 +130,81 @@ class GraphWriter:
             if bias is None:
                 return out
             return self.node("Add", [out, self.constant(f"{name}.bias", bias)], f"{name}/out")
-        codes, scales = self.quantized_matrix(name, tensors, bits)
-        out = self.matmul_nbits(x, name, codes, scales, bits=bits, rows=rows, columns=columns, bias=bias)
+        codes, scales = self.quantized_matrix(name, tensors, bits, block=block)
+        out = self.matmul_nbits(x, name, codes, scales, bits=bits, rows=rows, columns=columns, bias=bias, block=block)
         if not has_offsets(tensors, bits):
             return out
         sums = self._block_sums(x)
-        offset = self.node("FusedMatMul", [sums, f"{name}.offsets"], f"{name}/offset", MICROSOFT, transB=1)
+        blocks = columns // BLOCK
+        offset = self.matmul_nbits(
+            sums,
+            f"{name}/offset",
+            f"{name}.offset_codes",
+            f"{name}.offset_scales",
+            bits=8,
+            rows=rows,
+            columns=blocks,
+            block=_offset_block(blocks),
+        )
         return self.node("Add", [out, offset], f"{name}/sum")
+
+    def int8_linear(
+        self,
+        x: str,
+        name: str,
+        tensors: Sequence[SourceTensor],
+        *,
+        largest: int,
+        biases: Sequence[SourceTensor] = (),
+        column_gains: NDArray[np.float32] | None = None,
+        row_gains: NDArray[np.float32] | None = None,
+    ) -> str:
+        """`x @ W.T + b` wholly in int8: weights a scale an output channel, activations a scale a row (W8A8).
+
+        A row's scale is its own, so that neither its batch neighbours nor the chunk it comes in change its result:
+        the stock DynamicQuantizeMatMul has one scale for all rows and does change them.
+
+        Args:
+            x: float32 (B, S, columns).
+            name: Of the product.
+            tensors: The matrix, its rows one tensor after another.
+            largest: The largest code, 127, or 63 where the processor's products saturate beyond.
+            biases: Of the tensors, all or none.
+            column_gains: (columns,) what W's columns are multiplied by; x comes divided by it.
+            row_gains: (rows,) what W's rows, and so the outputs, are multiplied by.
+        """
+        codes, scales = self._channels(name, tensors, largest, column_gains, row_gains)
+        x8, peak = self._int8_rows(x)
+        step = self.constant("int8_step", np.array(1 / 127, np.float32))
+        zero = self.constant("int8_zero", np.array(128, np.uint8))
+        product = self.node("MatMulIntegerToFloat", [x8, codes, step, scales, zero], f"{name}/int8", MICROSOFT)
+        out = self.node("Mul", [product, peak], f"{name}/scaled" if biases else f"{name}/out")
+        if not biases:
+            return out
+        bias = np.concatenate([tensor.floats() for tensor in biases])
+        return self.node("Add", [out, self.constant(f"{name}.bias", bias)], f"{name}/out")
+
+    def _int8_rows(self, x: str) -> tuple[str, str]:
+        """Codes of x / peak in steps of 1/127, uint8 about 128; and peak (B, S, 1), each row's largest magnitude."""
+        codes, peak = f"{x}/int8", f"{x}/peak"
+        if codes not in self._made:
+            self._made.add(codes)
+            last = self.constant("block_axis", np.array([-1], np.int64))
+            tiny = self.constant("int8_tiny", np.array(1e-12, np.float32))
+            magnitude = self.node("Abs", [x], f"{x}/abs")
+            largest = self.node("ReduceMax", [magnitude, last], f"{x}/largest", keepdims=1)
+            self.node("Max", [largest, tiny], peak)
+            unit = self.node("Div", [x, peak], f"{x}/unit")
+            step = self.constant("int8_step", np.array(1 / 127, np.float32))
+            zero = self.constant("int8_zero", np.array(128, np.uint8))
+            self.node("QuantizeLinear", [unit, step, zero], codes)
+        return codes, peak
 
     def _block_sums(self, x: str) -> str:
         """Sums of x (B, S, columns) over blocks of 32; (B, S, columns / 32)."""
         sums = f"{x}/block_sums"
-        if sums not in self._block_sums_made:
-            self._block_sums_made.add(sums)
+        if sums not in self._made:
+            self._made.add(sums)
             shape = self.constant("block_shape", np.array([0, 0, -1, BLOCK], np.int64))
             last = self.constant("block_axis", np.array([-1], np.int64))
             blocks = self.node("Reshape", [x, shape], f"{x}/blocks")
@@ -146,6 +222,7 @@ class GraphWriter:
         rows: int,
         columns: int,
         bias: NDArray[np.float32] | None = None,
+        block: int = BLOCK,
     ) -> str:
         """A product with a quantized matrix already in the graph.
 
@@ -154,13 +231,13 @@ class GraphWriter:
         inputs = [x, codes, scales]
         if bias is not None:
             inputs += ["", "", self.constant(f"{name}.bias", bias)]
-        attrs = {"K": columns, "N": rows, "bits": bits, "block_size": BLOCK, "accuracy_level": 4}
+        attrs = {"K": columns, "N": rows, "bits": bits, "block_size": block, "accuracy_level": 4}
         return self.node("MatMulNBits", inputs, f"{name}/out", MICROSOFT, **attrs)
 
-    def embedding(self, ids: str, name: str, table: SourceTensor) -> str:
-        """Rows of an int8 table (codes flat, scales a block of 32)."""
-        codes, scales = self._quantized(name, [table], 8, table.shape)
-        attrs = {"bits": 8, "block_size": BLOCK, "gather_axis": 0, "quantize_axis": 1}
+    def embedding(self, ids: str, name: str, table: SourceTensor, *, block: int = BLOCK) -> str:
+        """Rows of an int8 table (codes flat)."""
+        codes, scales = self._quantized(name, [table], 8, table.shape, block)
+        attrs = {"bits": 8, "block_size": block, "gather_axis": 0, "quantize_axis": 1}
         return self.node("GatherBlockQuantized", [codes, ids, scales], f"{name}/out", MICROSOFT, **attrs)
 
     # --- matrices ------------------------------------------------------------------------------
@@ -172,21 +249,25 @@ class GraphWriter:
         self._store(name, shape, self.dtype, chunks)
         return name
 
-    def quantized_matrix(self, name: str, tensors: Sequence[SourceTensor], bits: Bits) -> tuple[str, str]:
-        """Codes (rows, columns / 32, bytes a block) and scales (rows, columns / 32); returns their names."""
+    def quantized_matrix(
+        self, name: str, tensors: Sequence[SourceTensor], bits: Bits, *, block: int = BLOCK
+    ) -> tuple[str, str]:
+        """Codes (rows, columns / block, bytes a block) and scales (rows, columns / block); returns their names."""
         rows, columns = sum(tensor.num_rows for tensor in tensors), tensors[0].shape[1]
-        return self._quantized(name, tensors, bits, (rows, columns // BLOCK, BLOCK * bits // 8))
+        return self._quantized(name, tensors, bits, (rows, columns // block, block * bits // 8), block)
 
     def _quantized(
-        self, name: str, tensors: Sequence[SourceTensor], bits: Bits, shape: tuple[int, ...]
+        self, name: str, tensors: Sequence[SourceTensor], bits: Bits, shape: tuple[int, ...], block: int
     ) -> tuple[str, str]:
+        if self._has(f"{name}.codes") and self._has(f"{name}.scales"):
+            return f"{name}.codes", f"{name}.scales"
         rows, columns = shape[0], tensors[0].shape[1]
         scales: list[NDArray[np.float32]] = []
         offsets: list[NDArray[np.float32]] = []
         keeps_offsets = has_offsets(tensors, bits)
 
         def codes() -> Iterator[NDArray[np.uint8]]:
-            for chunk in self._convert(tensors, lambda tensor, a, b: quantize_rows(tensor, a, b, bits)):
+            for chunk in self._convert(tensors, lambda tensor, a, b: quantize_rows(tensor, a, b, bits, block=block)):
                 scales.append(chunk.scales)
                 if keeps_offsets:
                     offsets.append(np.zeros_like(chunk.scales) if chunk.offsets is None else chunk.offsets)
@@ -194,11 +275,60 @@ class GraphWriter:
 
         self._store(f"{name}.codes", shape, np.dtype(np.uint8), codes())
         self._store(
-            f"{name}.scales", (rows, columns // BLOCK), self.dtype, (part.astype(self.dtype) for part in scales)
+            f"{name}.scales", (rows, columns // block), self.dtype, (part.astype(self.dtype) for part in scales)
         )
         if keeps_offsets:
-            self._store(f"{name}.offsets", (rows, columns // BLOCK), self.dtype, offsets)
+            self._store_offsets(name, np.concatenate(offsets))
         return f"{name}.codes", f"{name}.scales"
+
+    def _store_offsets(self, name: str, offsets: NDArray[np.float32]) -> None:
+        """(rows, blocks) offsets as 8-bit codes and scales, rows padded to whole blocks of their own.
+
+        As float32 they would be a fifth of what decode reads of the matrix.
+        """
+        rows, columns = offsets.shape
+        block = _offset_block(columns)
+        padded = np.pad(offsets, ((0, 0), (0, -columns % block)))
+        packed = quantize(padded, 8, block=block)
+        self._store(f"{name}.offset_codes", (rows, padded.shape[1] // block, block), np.dtype(np.uint8), [packed.codes])
+        self._store(f"{name}.offset_scales", packed.scales.shape, self.dtype, [packed.scales.astype(self.dtype)])
+
+    def _channels(
+        self,
+        name: str,
+        tensors: Sequence[SourceTensor],
+        largest: int,
+        column_gains: NDArray[np.float32] | None,
+        row_gains: NDArray[np.float32] | None,
+    ) -> tuple[str, str]:
+        """Codes (columns, rows) int8 and scales (rows,) of a whole matrix, which is in memory meanwhile."""
+        rows, columns = sum(tensor.num_rows for tensor in tensors), tensors[0].shape[1]
+        gains = np.ones(columns, np.float32) if column_gains is None else column_gains
+        chunks = list(
+            self._convert(
+                tensors, lambda tensor, a, b: quantize_channels(tensor.float_rows(a, b) * gains, largest=largest)
+            )
+        )
+        codes = np.concatenate([chunk.codes for chunk in chunks]).T
+        scales = np.concatenate([chunk.scales for chunk in chunks])
+        self._store(f"{name}.int8", (columns, rows), np.dtype(np.int8), [codes])
+        return f"{name}.int8", self.constant(f"{name}.int8_scales", scales if row_gains is None else scales * row_gains)
+
+    def column_peaks(self, tensors: Sequence[SourceTensor]) -> NDArray[np.float32]:
+        """The largest magnitude in each column of a matrix, (columns,) float32. Adds nothing."""
+
+        def peak(job: tuple[SourceTensor, int, int]) -> NDArray[np.float32]:
+            tensor, start, stop = job
+            found: NDArray[np.float32] = np.abs(tensor.float_rows(start, stop)).max(axis=0)
+            return found
+
+        return np.asarray(np.maximum.reduce(list(self._pool.map(peak, _row_chunks(tensors)))), dtype=np.float32)
+
+    def _has(self, name: str) -> bool:
+        """Whether the initializer is here, or in the graph beside and then from now on here too."""
+        if name not in self._initializers and name in self._beside:
+            self._initializers[name] = self._beside[name]
+        return name in self._initializers
 
     def reshaped(self, name: str, shape: Sequence[int]) -> str:
         """Another name for an initializer's bytes under another shape; costs no bytes in an external file."""
@@ -254,6 +384,11 @@ class GraphWriter:
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="npc-engine")
         path.write_bytes(model.SerializeToString())
+
+
+def _offset_block(columns: int) -> int:
+    """Offsets a scale: what takes the fewest bytes, with a scale's four, the kernel's four and the padding."""
+    return min((64, 32, 16), key=lambda block: -(-columns // block) * (block + 8))
 
 
 def _row_chunks(tensors: Iterable[SourceTensor]) -> Iterator[tuple[SourceTensor, int, int]]:

@@ -93,7 +93,7 @@ def open_hf_decoder(folder: Path) -> WeightSource:
         )
     config = _checked(folder, lambda: _decoder_config(folder, raw))
     tensors = _map_tensors(folder)
-    names = {name: _canonical_name(name) for name in tensors}
+    names = {name: canonical_name(name) for name in tensors}
     if raw.get("tie_word_embeddings", False):
         names.pop("lm_head.weight", None)
     return WeightSource(
@@ -201,7 +201,8 @@ def _eos_ids(folder: Path, raw: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(int, found)))
 
 
-def _canonical_name(name: str) -> str:
+def canonical_name(name: str) -> str:
+    """GGUF's name of a published decoder tensor; one that has none keeps its own."""
     if name in _TOP:
         return _TOP[name]
     layer, _, rest = name.removeprefix("model.layers.").partition(".")
@@ -221,11 +222,17 @@ def _map_tensors(folder: Path) -> dict[str, SourceTensor]:
             raise InvalidModelFile(f"{folder}: shards are missing: {', '.join(missing)}", hint=_READ_AGAIN)
     tensors: dict[str, SourceTensor] = {}
     for file in files:
-        tensors |= _map_file(file)
+        tensors |= map_safetensors(file)
     return tensors
 
 
-def _map_file(path: Path) -> dict[str, SourceTensor]:
+def map_safetensors(path: Path) -> dict[str, SourceTensor]:
+    """Map one file: its float tensors under their own names.
+
+    Raises:
+        InvalidModelFile: It is cut short or malformed.
+        UnsupportedTensor: A tensor is stored in another type than float32, float16 or bfloat16.
+    """
     try:
         with safe_open(path, framework="numpy"):  # checks the header against the file's size
             pass

@@ -11,13 +11,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from npc_engine.errors import DownloadFailed, HashMismatch, InvalidModelFile
 from npc_engine.models.cache import CHUNK_BYTES, delete, disk_errors
 
 _ATTEMPTS = 5
 _PAUSE_S = 1.0
+# httpx has limits of its own; requests waits for ever unless told.
+_TIMEOUT_S = 10.0
+# requests keeps back a piece until it is full, and a broken connection loses it.
+_PIECE_BYTES = 1 << 14
 _SIDE_FILES = {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"}
+# What a tokenizer is published as where it has no tokenizer.json; only the exporter reads these.
+_OLDER_TOKENIZER_FILES = {
+    "added_tokens.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "spm.model",
+    "vocab.json",
+    "vocab.txt",
+}
 
 
 @dataclass(frozen=True)
@@ -93,8 +108,10 @@ def model_files(repository: HubRepository, wanted: str | None = None) -> tuple[H
         return (ggufs[0],)
     weights = [file for file in repository.files if file.path == file.name and file.name.endswith(".safetensors")]
     if weights:
-        index = {"model.safetensors.index.json"}
-        return (*weights, *(file for file in repository.files if file.path in _SIDE_FILES | index))
+        beside = _SIDE_FILES | {"model.safetensors.index.json"}
+        if not any(file.path == "tokenizer.json" for file in repository.files):
+            beside |= _OLDER_TOKENIZER_FILES
+        return (*weights, *(file for file in repository.files if file.path in beside))
     if len(ggufs) == 1:
         return (ggufs[0],)
     if ggufs:
@@ -166,23 +183,56 @@ class _Interrupted(DownloadFailed):
 
 
 def _append(url: str, partial: Path, on_bytes: Callable[[int], None]) -> None:
-    from huggingface_hub import get_session
-
     # Documented in huggingface_hub.utils, but not in its __all__.
-    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     start = partial.stat().st_size if partial.exists() else 0
     # Without `identity` the server may compress, and a range of compressed bytes continues nothing.
     headers = {**build_hf_headers(), "Range": f"bytes={start}-", "Accept-Encoding": "identity"}
-    with get_session().stream("GET", url, headers=headers, follow_redirects=True) as response:
-        hf_raise_for_status(response)
-        resumed = response.status_code == 206
+    with _stream(url, headers) as (status, chunks):
+        resumed = status == 206
         done = start if resumed else 0
         with partial.open("ab" if resumed else "wb") as out:
-            for chunk in response.iter_bytes():
+            for chunk in chunks:
                 out.write(chunk)
                 done += len(chunk)
                 on_bytes(done)
+
+
+@contextmanager
+def _stream(url: str, headers: dict[str, str]) -> Iterator[tuple[int, Iterator[bytes]]]:
+    """The status and the body's pieces. huggingface_hub speaks through httpx since 1.0, before that requests."""
+    from huggingface_hub import get_session
+    from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]
+
+    session: Any = get_session()
+    if _uses_httpx():
+        with session.stream("GET", url, headers=headers, follow_redirects=True) as response:
+            hf_raise_for_status(response)
+            yield response.status_code, response.iter_bytes()
+    else:
+        with session.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as response:
+            hf_raise_for_status(response)
+            yield response.status_code, response.iter_content(_PIECE_BYTES)
+
+
+def _uses_httpx() -> bool:
+    import huggingface_hub
+
+    return int(huggingface_hub.__version__.split(".")[0]) >= 1
+
+
+def _transport_error() -> type[Exception]:
+    """The base class of what the HTTP library under huggingface_hub raises for a broken connection."""
+    if _uses_httpx():
+        import httpx
+
+        broken: type[Exception] = httpx.HTTPError
+    else:
+        import requests
+
+        broken = requests.RequestException
+    return broken
 
 
 def _measure(path: Path, file: HubFile) -> tuple[str, str]:
@@ -221,7 +271,7 @@ def _hub_errors(what: str) -> Iterator[None]:
         raise DownloadFailed(
             f"{what}: the hub answered {str(error).strip().splitlines()[0]}", hint="try again later"
         ) from error
-    except errors.HTTPError as error:  # type: ignore[attr-defined]
+    except _transport_error() as error:
         raise _Interrupted(
             f"{what}: no connection ({type(error).__name__}: {error})",
             hint="check the network and proxy, then run the same command to go on",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,7 @@ class _Recipe:
     chat_template: str | None
     licence: Licence
     title: str
+    labels: tuple[str, ...] = ()
 
 
 def pull(
@@ -108,15 +109,19 @@ def pull(
 
     Raises:
         UnknownModel: The catalogue has no such model.
-        ConfigError: A precision was asked of an encoder, or local files of a model without pinned files.
+        ConfigError: A precision was asked of what is no decoder, or local files of a model without pinned files.
         DownloadFailed, HashMismatch: No source delivered the files (see `fetch`).
         DiskFull: There is not enough room.
         ModelBusy: Another process held the model's lock for `lock_timeout_s`.
         ModelError: The files cannot be built, or the cache folder cannot be written.
     """
     entry = (load_catalogue() if catalogue is None else catalogue)[name]
-    if entry.kind == "encoder" and precision is not None:
-        raise ConfigError(f"{name} is an encoder: it has one build", hint="leave --precision out")
+    if entry.kind != "decoder" and precision is not None:
+        raise ConfigError(f"{name} is of kind {entry.kind}: it has one build", hint="leave --precision out")
+    if entry.builtin:
+        model = find_installed(name, cache_dir)
+        progress.note(f"{name} comes with npc-engine: there is nothing to pull")
+        return model
     if local is not None:
         entry = _from_local_only(entry, local)
     built: Precision = precision or ("int4" if entry.kind == "decoder" else "int8")
@@ -149,6 +154,8 @@ def import_model(
     progress: ProgressSink = SILENT,
     precision: Precision | None = None,
     chat_template: str | None = None,
+    kind: ModelKind | None = None,
+    labels: Sequence[str] | None = None,
     keep_downloads: bool = False,
     lock_timeout_s: float = LOCK_TIMEOUT_S,
 ) -> InstalledModel:
@@ -159,14 +166,17 @@ def import_model(
         name: What to call it.
         cache_dir: The cache folder.
         progress: Where to report.
-        precision: A decoder's int4 (default, and the plain folder name), fp16 or fp32; an encoder has one build, int8.
+        precision: A decoder's int4 (default, and the plain folder name), fp16 or fp32; the others have one build, int8.
         chat_template: A template's name; None reads it from the model.
+        kind: What to build; None tells it from config.json.
+        labels: Of a classifier, in the order of its logits; None reads them from config.json.
         keep_downloads: Keep what was fetched from the hub.
         lock_timeout_s: How long to wait for another process.
 
     Raises:
         InvalidModelName: The name cannot be a folder, ends in a precision, belongs to the catalogue, or is installed.
-        ConfigError: A precision or a chat template was asked of an encoder.
+        ConfigError: A precision or a chat template was asked of what is no decoder, or labels of what is no classifier.
+        UnsupportedLabels, ExportExtraMissing, ExportFailed: A classifier's; see `classifier_export`.
         InvalidModelFile: `source` is neither there nor a hub id, or holds nothing that can be built.
         DownloadFailed, HashMismatch, DiskFull, ModelBusy, ModelError: As `pull`.
     """
@@ -187,18 +197,21 @@ def import_model(
             fetched = fetch_from_hub(
                 repo, wanted, cache.downloads(name), revision=revision, precision=built, progress=progress
             )
-        kind = _kind_of(fetched.path)
-        if kind == "encoder":
+        kind = kind or _kind_of(fetched.path)
+        if kind != "decoder":
             if precision or chat_template:
                 raise ConfigError(
-                    f"{source} is an encoder: it has one build and no chat template",
+                    f"{source} is of kind {kind}: it has one build and no chat template",
                     hint="leave --precision and --chat-template out",
                 )
             built = "int8"
+        names = _labels(fetched.path, kind, labels)
         source_bytes = sum(file["bytes"] for file in fetched.source["files"].values())
         room = estimate_build(fetched.path, source_bytes, built)
+        if kind == "classifier":
+            room += estimate_build(fetched.path, source_bytes, "fp32")  # the graph that is quantized
         require_room(cache.staging(target), room, f"building {target}")
-        recipe = _Recipe(kind, built, chat_template, Licence(spdx=fetched.licence), source)
+        recipe = _Recipe(kind, built, chat_template, Licence(spdx=fetched.licence), source, names)
         model = _install(target, fetched, recipe, cache=cache, progress=progress)
         _clear_downloads(cache.downloads(name), keep=keep_downloads)
         return model
@@ -252,11 +265,24 @@ def _build(source: Path, out: Path, recipe: _Recipe, progress: ProgressSink) -> 
         from npc_engine.models.build import build_encoder
 
         return build_encoder(source, out, progress=weights_done).architecture
-    from npc_engine.models.build import build_decoder
+    if recipe.kind == "classifier":
+        from npc_engine.models.classifier_export import export_classifier
 
-    return build_decoder(
+        progress.note("converting with torch and optimum, which takes a minute")
+        classifier, agreement = export_classifier(source, out, labels=recipe.labels)
+        progress.note(f"labels in the order of its logits: {', '.join(classifier.labels)}")
+        progress.note(str(agreement))
+        return classifier.architecture
+    from npc_engine.models.build import build_decoder
+    from npc_engine.models.prefill_gate import MAX_KL_NATS
+
+    spec = build_decoder(
         source, out, precision=recipe.precision, chat_template=recipe.chat_template, progress=weights_done
-    ).architecture
+    )
+    if spec.prefill_kl_nats is not None:
+        said = "prompts run in int8" if spec.prefill_precision == "w8a8" else "no int8 prefill graph: it is too far off"
+        progress.note(f"{said}; {spec.prefill_kl_nats:.4f} nats from the decode graph (at most {MAX_KL_NATS})")
+    return spec.architecture
 
 
 def _weights_done(progress: ProgressSink) -> Callable[[int, int], None]:
@@ -336,15 +362,31 @@ def _local_files(path: Path, progress: ProgressSink) -> Fetched:
     return Fetched(path, {"type": "local", "path": str(path.absolute()), "pinned": False, "files": measured})
 
 
+def _labels(path: Path, kind: ModelKind, given: Sequence[str] | None) -> tuple[str, ...]:
+    """The labels of a classifier, checked before anything is converted; none of another kind."""
+    if kind != "classifier":
+        if given is not None:
+            raise ConfigError(f"{path} is of kind {kind}: it has no labels", hint="leave --labels out")
+        return ()
+    if path.is_file():
+        raise InvalidModelFile(f"{path}: a classifier cannot be made of a GGUF", hint="give a safetensors folder")
+    from npc_engine.models.classifier_export import read_labels
+
+    return read_labels(path, given)
+
+
 def _kind_of(path: Path) -> ModelKind:
-    """Sentence encoders of the BERT family are told from decoders by their config; a GGUF is a decoder."""
+    """BERT encoders and text classifiers are told from decoders by their config; a GGUF is a decoder."""
     if path.is_file():
         return "decoder"
     config = path / "config.json"
     try:
-        model_type = json.loads(config.read_text(encoding="utf-8"))["model_type"]
+        data = json.loads(config.read_text(encoding="utf-8"))
+        model_type, architectures = data["model_type"], data.get("architectures") or []
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidModelFile(f"{config}: cannot tell what model this is: {error!r}") from error
+    if any(str(name).endswith("ForSequenceClassification") for name in architectures):
+        return "classifier"
     return "encoder" if model_type == "bert" else "decoder"
 
 

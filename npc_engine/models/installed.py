@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from npc_engine.errors import CorruptModel, InvalidModelName, ModelNotInstalled
+from npc_engine.errors import ConfigError, CorruptModel, InvalidModelName, ModelNotInstalled
 from npc_engine.inference.spec import Precision
 from npc_engine.models.cache import ModelCache, delete, disk_errors, sha256_of
 from npc_engine.models.catalogue import Catalogue, FileName, Licence, ModelKind, Sha256, load_catalogue, unknown_model
@@ -20,7 +20,10 @@ MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1
 LOCK_TIMEOUT_S = 3600.0
 
-ModelState = Literal["installed", "available", "corrupt"]
+# Folders of models that come with the package, made by tools/package_nli.py.
+BUILTIN_MODELS = Path(__file__).parent / "data"
+
+ModelState = Literal["installed", "available", "corrupt", "missing"]
 
 
 class ManifestFile(BaseModel):
@@ -62,7 +65,7 @@ class InstalledModel:
 
     @property
     def kind(self) -> ModelKind:
-        """Whether it is a decoder or an encoder."""
+        """What it does: decoder, encoder or classifier."""
         return self.manifest.kind
 
     @property
@@ -79,6 +82,7 @@ class ListedModel:
         bytes: Size on disk where installed, else what would be downloaded.
         exact: Whether `bytes` was measured; otherwise it is the publisher's round figure.
         pinned: Whether the project pins the source files by its own SHA-256; None for what a user imported.
+        state: `missing` is a model that should have come with the package.
     """
 
     name: str
@@ -94,19 +98,21 @@ class ListedModel:
 def find_installed(name: str, cache_dir: Path) -> InstalledModel:
     """Find a model and check cheaply that it is whole: its manifest, every file, every size. Reads no weights.
 
+    A model of the cache comes before one of the same name that comes with the package.
+
     Args:
         name: Folder name: `base`, `base-fp16`, or what an import was called.
         cache_dir: The cache folder.
 
     Raises:
         UnknownModel: Neither installed nor in the shipped catalogue.
-        ModelNotInstalled: In the shipped catalogue, but not in this cache.
+        ModelNotInstalled: In the shipped catalogue, but neither in this cache nor in the package.
         CorruptModel: The folder is there, but its files are missing or cut short, or its manifest does not read.
         InvalidModelName: The name has characters that no model's name has.
         ModelError: The system refuses to read the folder.
     """
     cache = ModelCache(cache_dir)
-    folder = cache.model(name)
+    folder = _folder(name, cache)
     with disk_errors(folder):
         if not folder.is_dir():
             raise _absent(name, cache)
@@ -150,12 +156,17 @@ def remove(name: str, cache_dir: Path, *, progress: ProgressSink = SILENT, timeo
 
     Raises:
         UnknownModel, ModelNotInstalled, InvalidModelName: As `find_installed`.
+        ConfigError: It comes with the package.
         ModelBusy: Another process is installing it.
         ModelError: The system refused, for example because a program has the model open. It is still installed then.
     """
     cache = ModelCache(cache_dir)
     folder, staging, downloads = cache.model(name), cache.staging(name), cache.downloads(name)
     if not folder.is_dir() and not downloads.is_dir():
+        if _is_builtin(name):
+            raise ConfigError(
+                f"{name} is a part of npc-engine and cannot be removed", hint="set nli to another classifier's name"
+            )
         raise _absent(name, cache)
     with cache.lock(name, timeout_s=timeout_s, progress=progress), disk_errors(folder):
         freed = _size(folder) + _size(downloads)
@@ -178,7 +189,8 @@ def list_models(cache_dir: Path, catalogue: Catalogue) -> list[ListedModel]:
 
 def _listed(name: str, cache_dir: Path, catalogue: Catalogue, is_present: bool) -> ListedModel:
     entry = catalogue.find(name)
-    if is_present:
+    is_builtin = entry is not None and entry.builtin
+    if is_present or (is_builtin and (BUILTIN_MODELS / name).is_dir()):
         try:
             model = find_installed(name, cache_dir)
         except (CorruptModel, InvalidModelName):
@@ -190,7 +202,8 @@ def _listed(name: str, cache_dir: Path, catalogue: Catalogue, is_present: bool) 
         return ListedModel(name, model.kind, title, model.manifest.licence.spdx, model.bytes, True, pinned, "installed")
     assert entry is not None
     size, licence = entry.download_bytes, entry.licence.spdx
-    return ListedModel(name, entry.kind, entry.title, licence, size, entry.pinned, entry.pinned, "available")
+    state: ModelState = "missing" if entry.builtin else "available"
+    return ListedModel(name, entry.kind, entry.title, licence, size, entry.pinned, entry.pinned, state)
 
 
 def _read_manifest(name: str, folder: Path) -> Manifest:
@@ -213,8 +226,24 @@ def _corrupt(name: str, what: str) -> CorruptModel:
     )
 
 
+def _is_builtin(name: str) -> bool:
+    entry = load_catalogue().find(name)
+    return entry is not None and entry.builtin
+
+
+def _folder(name: str, cache: ModelCache) -> Path:
+    folder = cache.model(name)
+    return folder if folder.is_dir() or not _is_builtin(name) else BUILTIN_MODELS / name
+
+
 def _absent(name: str, cache: ModelCache) -> ModelNotInstalled | Exception:
     catalogue = load_catalogue()
+    if _is_builtin(name):
+        return ModelNotInstalled(
+            f"{name} should come with npc-engine, and {BUILTIN_MODELS / name} is not there",
+            hint="install the package again, or import a classifier of your own (npc-engine models import --help) and "
+            "set nli to its name",
+        )
     if name in catalogue:
         return ModelNotInstalled(f"{name} is not installed in {cache.root}", hint=f"npc-engine models pull {name}")
     installed: Iterable[str] = (path.name for path in cache.models.iterdir()) if cache.models.is_dir() else ()

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from npc_engine.client import Client
 from npc_engine.config import EngineConfig
-from npc_engine.errors import ConnectionLost, InvalidConstraint, NpcEngineError, RequestTimeout
+from npc_engine.errors import ConnectionLost, DeadlineExceeded, InvalidConstraint, NpcEngineError, RequestTimeout
 from npc_engine.inference.constraint import ConstraintCompiler
 from npc_engine.inference.decoder import Decoder
 from npc_engine.inference.engine import InferenceEngine
@@ -229,6 +229,16 @@ async def test_a_full_queue(idle_engine):
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
+
+
+async def test_a_deadline_that_passes_in_the_queue(idle_engine):
+    deltas = idle_engine.generate([5], SamplingParams(), deadline_s=0.0)
+    waiting = asyncio.create_task(anext(deltas))
+    await asyncio.sleep(0)
+    idle_engine.step()
+    with pytest.raises(DeadlineExceeded) as caught:
+        await waiting
+    assert (caught.value.code, caught.value.retry_after_s > 0) == ("NPC135", True)
 
 
 @pytest.mark.parametrize(

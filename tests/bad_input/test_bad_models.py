@@ -1,7 +1,10 @@
 """Wrong models, downloads, caches and disks, as an operator meets them: `npc-engine models ...`."""
 
+import json
 import os
 import shutil
+import sys
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -150,6 +153,46 @@ def unreadable_tensor(place):
     return place.import_(place.stub(tensor_type=gguf.GGMLQuantizationType.MXFP4))
 
 
+def classifier(place, *labels):
+    """A text classifier's folder, as far as it is read before anything is converted."""
+    (place.root / "folder").mkdir()
+    place.write("folder/model.safetensors", b"x")
+    config = {"model_type": "bert", "id2label": {str(index): label for index, label in enumerate(labels)}}
+    place.write("folder/config.json", json.dumps(config).encode())
+    return place.import_(place.root / "folder", "mine", "--kind", "classifier")
+
+
+def two_labels(place):
+    return classifier(place, "entailment", "not_entailment")
+
+
+def no_torch(place):
+    place.monkeypatch.setitem(sys.modules, "torch", None)
+    return classifier(place, "entailment", "neutral", "contradiction")
+
+
+def not_exportable(place):
+    """A module in the exporter's place: torch is not everywhere, and its words change."""
+    command = classifier(place, "entailment", "neutral", "contradiction")
+    place.monkeypatch.setattr("npc_engine.models.classifier_export.require_export_extra", lambda: None)
+    refusing = types.ModuleType("optimum.exporters.onnx")
+    refusing.main_export = None
+    transformers = types.ModuleType("transformers")
+    transformers.AutoConfig = None
+
+    class AutoTokenizer:
+        @staticmethod
+        def from_pretrained(*args, **kwargs):
+            raise ValueError("model type `rwkv6` is not known")
+
+    transformers.AutoTokenizer = AutoTokenizer
+    for name in ("optimum", "optimum.exporters"):
+        place.monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    place.monkeypatch.setitem(sys.modules, "optimum.exporters.onnx", refusing)
+    place.monkeypatch.setitem(sys.modules, "transformers", transformers)
+    return command
+
+
 def name_in_use(place):
     place.stock()
     return place.import_(place.stub(), "stub", "--precision", "fp32")
@@ -192,6 +235,13 @@ ROWS = (
     Row("a tensor nobody can read", unreadable_tensor, "NPC409", "MXFP4"),
     Row("a vocabulary nobody supports", other_vocabulary, "NPC410", "'bert'"),
     Row("an unknown chat template", lambda p: p.import_(p.stub(), "mine", "--chat-template", "x"), "NPC410", "'x'"),
+    Row("a classifier of two labels", two_labels, "NPC148", "entailment, not_entailment"),
+    Row("a classifier, and no torch to convert it", no_torch, "NPC147", "torch, which is not installed"),
+    Row("a classifier that cannot be exported", not_exportable, "NPC149", "rwkv6"),
+    Row(
+        "labels of what is no classifier", lambda p: (*p.import_(p.stub()), "--labels", "a,b,c"), "NPC001", "no labels"
+    ),
+    Row("a part of the package to remove", command("models", "remove", "nli"), "NPC001", "part of npc-engine"),
     Row("a name with a path in it", lambda p: p.import_(p.stub(), "../mine"), "NPC412", "cannot be a model's name"),
     Row("a name of the catalogue", lambda p: p.import_(p.stub(), "base"), "NPC412", "catalogue model"),
     Row("a name in use", name_in_use, "NPC412", "already installed"),

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from npc_engine.inference.onnx_session import cuda_problem
+from npc_engine.inference.snapshot_codec import FloatCodec, KvLayout
+from npc_engine.inference.snapshot_files import SnapshotFiles
 from npc_engine.server.auth import generate_keys
 from tests.bad_input.boundary import refused, run, tree
 from tests.scripted import BareClient, RunningServer, free_port_config
@@ -148,6 +151,31 @@ def test_a_context_too_short_for_the_character(serve):
     swap(serve, "16384", "256")
     seen = refused(*serve, "--device", "cpu", "--address", ANY_PORT)
     assert (seen.code, "raise max_context_tokens" in seen.hint) == ("NPC001", True)
+
+
+def test_a_kv_budget_that_holds_no_sequence(serve, monkeypatch):
+    monkeypatch.setenv("NPC_ENGINE_KV_BUDGET_BYTES", "1000")
+    seen = refused(*serve, "--device", "cpu", "--address", ANY_PORT)
+    assert (seen.code, "1000 does not hold one sequence of" in seen.message) == ("NPC140", True)
+    assert "set kv_budget_bytes to " in seen.hint
+
+
+def test_prefix_files_that_cannot_be_written_or_trusted(tmp_path, caplog):
+    values = FloatCodec().encode(np.zeros((2, 1, 1, 1), np.float32))
+    layout = KvLayout(parts=2, heads=1, head_dim=1, dtype=np.dtype(np.float32))
+    options = {"max_bytes": 1 << 20, "fingerprint": "", "codec": FloatCodec()}
+    good = SnapshotFiles(tmp_path / "prefixes", **options)
+    good.save([1], layout, [values])
+    good.close()
+    (path,) = good.folder.iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    assert good.load([1], layout) is None
+    assert "NPC142" in caplog.text
+    (tmp_path / "file").write_bytes(b"")
+    bad = SnapshotFiles(tmp_path / "file", **options)
+    bad.save([1], layout, [values])
+    bad.close()
+    assert "NPC141" in caplog.text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="for Windows such a folder is merely absent")

@@ -42,6 +42,15 @@ def test_an_empty_cache_is_no_problem(findings, tmp_path, monkeypatch):
     assert not (tmp_path / "none").exists()
 
 
+def test_it_says_where_prefix_files_are(findings, tmp_path, monkeypatch):
+    monkeypatch.setenv("NPC_ENGINE_CACHE_DIR", str(tmp_path))
+    assert findings()[1]["prefix files"]["level"] == "note"  # the tests turn them off
+    monkeypatch.setenv("NPC_ENGINE_PREFIX_STORE_DISK_BYTES", "2000000000")
+    found = findings()[1]["prefix files"]
+    assert (found["level"], found["finding"]) == ("ok", f"{tmp_path / 'prefixes'}, 0.0 of 2.0 GB")
+    assert not (tmp_path / "prefixes").exists()
+
+
 def test_every_installed_model_is_opened(findings, stubs):
     code, found = findings()
     assert code == 0

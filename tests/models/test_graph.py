@@ -14,7 +14,8 @@ from tools.check_model import chat_prompts, compare_greedy, float_activations, g
 from tools.reference_decoder import FolderWeights, ReferenceDecoder, SourceWeights
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
-CONFIG = EngineConfig(device="cpu", threads=2, max_context_tokens=512, num_slots=5)
+# The decode graph alone, prompts too: it is what these tests compare with the reference.
+CONFIG = EngineConfig(device="cpu", threads=2, max_context_tokens=512, num_slots=5, prefill_graph=False)
 
 
 def load(folder):
@@ -72,13 +73,18 @@ def test_logits_are_those_of_the_unquantized_reference(tmp_path, architecture, p
     np.testing.assert_allclose(got, source_logits(source, folder, ids), atol=tolerance)
 
 
-@pytest.mark.parametrize("kind", [GgmlType.Q4_0, GgmlType.Q4_1, GgmlType.Q8_0], ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    ("kind", "tolerance"),
+    [(GgmlType.Q4_0, 1e-6), (GgmlType.Q4_1, 2e-3), (GgmlType.Q8_0, 3e-3)],
+    ids=lambda value: str(getattr(value, "name", "")),
+)
 @pytest.mark.parametrize("tied", [False, True])
-def test_an_int4_graph_keeps_the_source_weights(tmp_path, kind, tied):
+def test_an_int4_graph_keeps_the_source_weights(tmp_path, kind, tolerance, tied):
+    """To the bit, but for a block's offset, kept in 8 bits, and for 8-bit blocks, which become longer."""
     folder, source = build(tmp_path, architecture="qwen2", tensor_type=kind, tied=tied)
     ours, theirs = FolderWeights(folder), SourceWeights(open_weights(source), DecoderSpec.load(folder / "decoder.json"))
     for part in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
-        np.testing.assert_allclose(ours.matrix(f"blk.1.{part}"), theirs.matrix(f"blk.1.{part}"), atol=1e-6)
+        np.testing.assert_allclose(ours.matrix(f"blk.1.{part}"), theirs.matrix(f"blk.1.{part}"), atol=tolerance)
     ids = list(range(3, 40))
     with float_activations(folder) as copy:
         reference = ReferenceDecoder(ours)
