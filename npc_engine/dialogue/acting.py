@@ -58,6 +58,7 @@ async def act(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
         outcome = f"failed: {_short(error)}"
         text = f"I have just tried this: {_wording(choice)}. It {outcome}."
         directive = action.on_failure or "Say that it did not work, and why."
+    turn.is_done = error is None
     turn.trace.data["action"] |= {"call_id": call.call_id, "outcome": outcome}
     turn.trace.stage("act", f"{action.name}: {'done' if error is None else 'failed'}")
     turn.results.append(Premise(id=f"action:{call.call_id}", text=text, source="game", kind="action_result", score=1.0))

@@ -15,7 +15,18 @@ from npc_engine.actions.choose import ActionChooser
 from npc_engine.config import EngineConfig
 from npc_engine.dialogue.character import Character
 from npc_engine.dialogue.session import Conversation
-from npc_engine.errors import ConfigError, NpcEngineError, UnknownAction, UnknownCharacter
+from npc_engine.errors import (
+    ConfigError,
+    ModelNotInstalled,
+    NpcEngineError,
+    UnknownAction,
+    UnknownCharacter,
+    UnknownModel,
+)
+from npc_engine.guard.judge import Judge
+from npc_engine.guard.nli import NliJudge
+from npc_engine.guard.strategies import STRATEGIES
+from npc_engine.guard.verdict import Nli, Thresholds
 from npc_engine.inference.constraint import ConstraintCompiler
 from npc_engine.inference.decoder import Decoder
 from npc_engine.inference.encoder import SentenceEncoder
@@ -23,6 +34,7 @@ from npc_engine.inference.engine import InferenceEngine
 from npc_engine.metrics import Metrics
 from npc_engine.models.catalogue import ModelKind
 from npc_engine.models.installed import find_installed
+from npc_engine.models.judge_model import load_judge_model
 from npc_engine.models.tokenizer import ChatTokenizer
 from npc_engine.sheets.conditions import GameState
 from npc_engine.sheets.library import shipped_sheets_dir
@@ -54,6 +66,7 @@ class Dialogue:
         tokenizer: The dialogue model's.
         config: Everything else.
         metrics: Where the engine counts.
+        nli: The judge's model, for the guards that ask one; None: string rules only, and every trace says so.
     """
 
     def __init__(
@@ -65,6 +78,7 @@ class Dialogue:
         tokenizer: ChatTokenizer,
         config: EngineConfig,
         metrics: Metrics,
+        nli: Nli | None = None,
     ) -> None:
         spec = engine.decoder.spec
         compiler = ConstraintCompiler(
@@ -73,6 +87,10 @@ class Dialogue:
             eos_token_ids=sorted({*spec.eos_token_ids, *tokenizer.stop_ids}),
         )
         chooser = ActionChooser(engine, compiler)
+        is_asked = config.guard != "off" and STRATEGIES[config.guard].uses_nli
+        self._judge = Judge(
+            encoder, nli if is_asked else None, Thresholds(contradiction=config.contradiction_threshold)
+        )
         self._characters = {
             sheet.id: Character(
                 sheet,
@@ -80,10 +98,13 @@ class Dialogue:
                 encoder=encoder,
                 tokenizer=tokenizer,
                 chooser=chooser,
+                judge=self._judge,
                 max_context_tokens=engine.decoder.kv.max_context_tokens,
             )
             for sheet in sheets
         }
+        for character in self._characters.values():
+            character.tell_apart_from([other for other in self._characters.values() if other is not character])
         self._engine = engine
         self._encoder = encoder
         self._config = config
@@ -184,6 +205,8 @@ class Dialogue:
             "device_requested": self._config.device,
             "fallback_reason": decoder.fallback_reason,
             "encoder_provider": self._encoder.provider,
+            "guard": self._config.guard,
+            "judge": "off" if self._config.guard == "off" else self._judge.means,
             "threads": self._config.threads,
             "characters": len(self._characters),
             "characters_warm": self._num_warm,
@@ -227,7 +250,30 @@ def load_dialogue(config: EngineConfig) -> Dialogue:
     sheets = load_sheets(config.sheets or (shipped_sheets_dir(),))
     model = _model_folder("model", config.model, "decoder", config)
     encoder = _model_folder("encoder", config.encoder, "encoder", config)
-    return build_dialogue(list(sheets.values()), model_folder=model, encoder_folder=encoder, config=config)
+    return build_dialogue(
+        list(sheets.values()), model_folder=model, encoder_folder=encoder, nli=_load_nli(config), config=config
+    )
+
+
+def _load_nli(config: EngineConfig) -> Nli | None:
+    """The judge's model, where the guard asks one and it is installed.
+
+    Raises:
+        ConfigError: The setting names a model of another kind.
+        ModelError: It is corrupt.
+    """
+    if config.guard == "off" or not STRATEGIES[config.guard].uses_nli:
+        return None
+    try:
+        classifier = load_judge_model(config)
+    except (ModelNotInstalled, UnknownModel):
+        _log.warning(
+            "guard = %s: the NLI model %r is not installed, so sentences are judged by string rules only",
+            config.guard,
+            config.nli,
+        )
+        return None
+    return NliJudge(classifier, name=config.nli)
 
 
 def _model_folder(setting: str, name: str, kind: ModelKind, config: EngineConfig) -> Path:
@@ -241,11 +287,18 @@ def _model_folder(setting: str, name: str, kind: ModelKind, config: EngineConfig
 
 
 def build_dialogue(
-    sheets: Sequence[CharacterSheet], *, model_folder: Path, encoder_folder: Path, config: EngineConfig
+    sheets: Sequence[CharacterSheet],
+    *,
+    model_folder: Path,
+    encoder_folder: Path,
+    config: EngineConfig,
+    nli: Nli | None = None,
 ) -> Dialogue:
-    """As `load_dialogue`, from loaded sheets and model folders."""
+    """As `load_dialogue`, from loaded sheets and model folders; without `nli` the judge has string rules only."""
     metrics = Metrics()
     tokenizer = ChatTokenizer.load(model_folder)
     engine = InferenceEngine(Decoder.load(model_folder, config=config), tokenizer.raw, config=config, metrics=metrics)
     encoder = SentenceEncoder.load(encoder_folder, config=config)
-    return Dialogue(sheets, engine=engine, encoder=encoder, tokenizer=tokenizer, config=config, metrics=metrics)
+    return Dialogue(
+        sheets, engine=engine, encoder=encoder, tokenizer=tokenizer, config=config, metrics=metrics, nli=nli
+    )

@@ -2,13 +2,19 @@
 
 Hybrid retrieval: BM25 finds names, numbers and rare words; the sentence encoder finds other wordings. A fact whose
 condition does not hold is never a candidate, so it cannot reach the prompt. World events of the game take part like
-facts; relationships join when the line names them.
+facts, and so does what the character has told this player about herself beyond her sheet; relationships join when the
+line names them.
+
+What a turn costs hardly depends on how much a character knows: one product of a matrix and a vector, the postings of
+the line's own words, each distinct condition once, and objects for the few premises that win. Measured by
+tools/bench_grounding.py.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,11 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npc_engine.dialogue.lexical import Bm25, terms
+from npc_engine.dialogue.memory import Statement
 from npc_engine.inference.encoder import SentenceEncoder
-from npc_engine.sheets.conditions import GameState
-from npc_engine.sheets.schema import CharacterSheet, UnknownTopic
+from npc_engine.sheets.conditions import Condition, GameState
+from npc_engine.sheets.schema import CharacterSheet, Fact, Relationship, UnknownTopic
 
-PremiseKind = Literal["fact", "event", "relationship", "action_result"]
+PremiseKind = Literal["fact", "event", "relationship", "action_result", "said"]
 
 MAX_PREMISES = 4
 # A score is cosine plus LEXICAL_WEIGHT times the share of BM25: see docs/log.md, "How premises are ranked".
@@ -33,9 +40,13 @@ ANSWERS_SCORE = 0.80
 UNKNOWN_TOPIC_COSINE = 0.70
 # Pull of what was said before on a line that cannot stand alone ("and how much is that?").
 CONTEXT_WEIGHT = 0.5
-# Embeddings of world events kept a character: 1.5 kB each, and several conversations' worth of them.
-MAX_SEEN_EVENTS = 2000
+# Embeddings of world events and statements kept a character: 1.5 kB each, and several conversations' worth of them.
+MAX_SEEN_TEXTS = 4000
+# Facts encoded between two lines of the log: 5,000 take 11 s on 2 processors (docs/log.md, "What 5,000 facts cost").
+LOAD_BLOCK = 500
 _REFERRING = re.compile(r"\b(it|that|this|them|they|those|these|he|she|him|her|his|there|one|ones|then)\b", re.I)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,13 +95,24 @@ class Grounder:
     """
 
     def __init__(self, sheet: CharacterSheet, encoder: SentenceEncoder) -> None:
-        self._sheet = sheet
+        searched = [_searched(fact.text, fact.tags) for fact in sheet.facts]
+        self._facts = sheet.facts
         self._encoder = encoder
-        self._bm25 = Bm25([_searched(fact.text, fact.tags) for fact in sheet.facts])
-        self._embeddings = encoder.embed([_searched(fact.text, fact.tags) for fact in sheet.facts])
-        self._seen_events: dict[str, NDArray[np.float32]] = {}
-        self._topic_examples = [(topic, line) for topic in sheet.unknown_topics for line in topic.examples]
-        self._topic_embeddings = encoder.embed([line for _, line in self._topic_examples])
+        self._conditions = _Conditions(sheet.facts)
+        self._bm25 = Bm25(searched)
+        self._embeddings = _embed_facts(encoder, searched, name=sheet.id)
+        self._seen: dict[str, NDArray[np.float32]] = {}
+        self._relationships = [(frozenset(terms(one.name)), _relationship(one)) for one in sheet.relationships]
+        self._topics = _Topics(sheet.unknown_topics, encoder)
+
+    @property
+    def fact_embeddings(self) -> NDArray[np.float32]:
+        """(n_facts, hidden_size) float32, unit rows in the order of the sheet's facts: text and tags."""
+        return self._embeddings
+
+    def holds(self, state: GameState) -> NDArray[np.bool_]:
+        """(n_facts,) bool: which facts' conditions hold."""
+        return self._conditions.holds(state)
 
     async def ground(
         self,
@@ -100,6 +122,7 @@ class Grounder:
         said_before: Sequence[str],
         state: GameState,
         events: Sequence[WorldEvent],
+        statements: Sequence[Statement] = (),
     ) -> Grounding:
         """Rank what the character may use for a line.
 
@@ -109,24 +132,27 @@ class Grounder:
             said_before: The last exchange, as context for a line that cannot stand alone; may be empty.
             state: The game's state, which conditions look at.
             events: World facts injected by the game, oldest first.
+            statements: What the character has told this player about herself beyond her sheet.
         """
         query = await self._query(line, embedding, said_before)
         lexical_query = " ".join((line, *said_before)) if _needs_context(line) else line
-        holds = np.array([fact.when is None or fact.when.holds(state) for fact in self._sheet.facts], bool)
+        holds = self._conditions.holds(state)
         scores = hybrid(self._embeddings @ query, self._bm25.scores(lexical_query))
-        candidates = [
-            Premise(id=fact.id, text=fact.text, source=fact.source, kind="fact", score=float(score))
-            for fact, score, is_known in zip(self._sheet.facts, scores, holds, strict=True)
-            if is_known and score >= MIN_SCORE
+        authored = [
+            Premise(id=fact.id, text=fact.text, source=fact.source, kind="fact", score=score)
+            for fact, score in ((self._facts[row], float(scores[row])) for row in best(scores, allowed=holds))
         ]
-        candidates += await self._events(events, query, lexical_query)
-        candidates += self._relationships(line)
-        premises = tuple(sorted(candidates, key=lambda premise: -premise.score)[:MAX_PREMISES])
+        authored += await self._events(events, query, lexical_query)
+        spoken = frozenset(terms(line))
+        authored += [premise for names, premise in self._relationships if spoken & names]
+        answered = max((premise.score for premise in authored), default=0.0) >= ANSWERS_SCORE
+        candidates = [*authored, *await self._statements(statements, query, lexical_query, authored)]
+        num_known = int(holds.sum())
         return Grounding(
-            premises=premises,
-            unknown_topic=self._unknown_topic(line, query, premises),
-            num_candidates=int(holds.sum()) + len(events),
-            num_hidden=int((~holds).sum()),
+            premises=tuple(sorted(candidates, key=lambda premise: -premise.score)[:MAX_PREMISES]),
+            unknown_topic=None if answered else self._topics.of(spoken, query),
+            num_candidates=num_known + len(events) + len(statements),
+            num_hidden=len(self._facts) - num_known,
         )
 
     async def _query(
@@ -143,52 +169,93 @@ class Grounder:
     ) -> list[Premise]:
         if not events:
             return []
-        embeddings = await self._event_embeddings([event.text for event in events])
-        scores = hybrid(embeddings @ query, Bm25([event.text for event in events]).scores(lexical_query))
+        texts = [event.text for event in events]
+        scores = hybrid(await self._embed_seen(texts) @ query, Bm25(texts).scores(lexical_query))
         return [
-            Premise(id=event.id, text=event.text, source="game", kind="event", score=float(score))
-            for event, score in zip(events, scores, strict=True)
-            if score >= MIN_SCORE
+            Premise(id=events[row].id, text=events[row].text, source="game", kind="event", score=float(scores[row]))
+            for row in best(scores)
         ]
 
-    async def _event_embeddings(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    async def _statements(
+        self,
+        statements: Sequence[Statement],
+        query: NDArray[np.float32],
+        lexical_query: str,
+        authored: Sequence[Premise],
+    ) -> list[Premise]:
+        """What she has said, found by the question that it answered as well as by its own words.
+
+        Where the sheet answers the line, the best of it stands before anything that was made up in talk.
+        """
+        if not statements:
+            return []
+        questions = await self._embed_seen([statement.question for statement in statements])
+        answers = await self._embed_seen([statement.text for statement in statements])
+        cosines = np.maximum(questions @ query, answers @ query)
+        texts = [f"{statement.question} {statement.text}" for statement in statements]
+        scores = hybrid(cosines, Bm25(texts).scores(lexical_query))
+        top = max((premise.score for premise in authored), default=0.0)
+        ceiling = top if top >= ANSWERS_SCORE else np.inf
+        return [
+            Premise(
+                id=statements[row].id,
+                text=statements[row].as_premise,
+                source="said",
+                kind="said",
+                score=min(float(scores[row]), ceiling),
+            )
+            for row in best(scores)
+        ]
+
+    async def _embed_seen(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(n_texts, hidden_size) float32; a text that was seen before is not encoded again."""
-        found = {text: self._seen_events[text] for text in texts if text in self._seen_events}
+        found = {text: self._seen[text] for text in texts if text in self._seen}
         fresh = [text for text in dict.fromkeys(texts) if text not in found]
         if fresh:
             found |= zip(fresh, await self._encoder.aembed(fresh), strict=True)
-            self._seen_events |= found
-            for text in list(self._seen_events)[:-MAX_SEEN_EVENTS]:
-                del self._seen_events[text]
+            self._seen |= found
+            for text in list(self._seen)[:-MAX_SEEN_TEXTS]:
+                del self._seen[text]
         return np.stack([found[text] for text in texts])
 
-    def _relationships(self, line: str) -> list[Premise]:
-        spoken = set(terms(line))
-        return [
-            Premise(
-                id=f"relationship:{person.name}",
-                text=f"{person.name} is my {person.kind}. {person.attitude}",
-                source="sheet",
-                kind="relationship",
-                score=ANSWERS_SCORE,
-            )
-            for person in self._sheet.relationships
-            if spoken & set(terms(person.name))
-        ]
 
-    def _unknown_topic(self, line: str, query: NDArray[np.float32], premises: Sequence[Premise]) -> UnknownTopic | None:
-        """The topic that a keyword or a close example gives away, unless a premise answers the line."""
-        if premises and premises[0].score >= ANSWERS_SCORE:
-            return None
-        spoken = set(terms(line))
-        for topic in self._sheet.unknown_topics:
-            if any(_holds_all(spoken, keyword) for keyword in topic.keywords):
-                return topic
-        if self._topic_examples:
-            cosines = self._topic_embeddings @ query
-            best = int(cosines.argmax())
-            if cosines[best] >= UNKNOWN_TOPIC_COSINE:
-                return self._topic_examples[best][0]
+class _Conditions:
+    """The conditions of some facts, each distinct one looked at once a turn."""
+
+    def __init__(self, facts: Sequence[Fact]) -> None:
+        places: dict[Condition | None, int] = {None: 0}
+        self._owner = np.array([places.setdefault(fact.when, len(places)) for fact in facts], np.int64)
+        self._distinct = tuple(condition for condition in places if condition is not None)
+
+    def holds(self, state: GameState) -> NDArray[np.bool_]:
+        """(n_facts,) bool: whether each fact exists in this state."""
+        truths = np.array([True, *(condition.holds(state) for condition in self._distinct)], bool)
+        held: NDArray[np.bool_] = truths[self._owner]
+        return held
+
+
+class _Topics:
+    """What the character knows nothing of, as a keyword or a close example gives it away."""
+
+    def __init__(self, topics: Sequence[UnknownTopic], encoder: SentenceEncoder) -> None:
+        self._topics = topics
+        self._by_term: dict[str, list[tuple[int, frozenset[str]]]] = {}
+        for index, wanted in _keywords(topics):
+            self._by_term.setdefault(min(wanted), []).append((index, wanted))
+        examples = [(topic, line) for topic in topics for line in topic.examples]
+        self._owners = [topic for topic, _ in examples]
+        self._embeddings = encoder.embed([line for _, line in examples])
+
+    def of(self, spoken: frozenset[str], query: NDArray[np.float32]) -> UnknownTopic | None:
+        """The first topic with a keyword all of whose words are spoken, else that of a close example."""
+        named = [index for term in spoken for index, wanted in self._by_term.get(term, ()) if wanted <= spoken]
+        if named:
+            return self._topics[min(named)]
+        if self._owners:
+            cosines = self._embeddings @ query
+            nearest = int(cosines.argmax())
+            if cosines[nearest] >= UNKNOWN_TOPIC_COSINE:
+                return self._owners[nearest]
         return None
 
 
@@ -197,14 +264,57 @@ def hybrid(cosines: NDArray[np.float32], bm25: NDArray[np.float32]) -> NDArray[n
     return (cosines + LEXICAL_WEIGHT * bm25).astype(np.float32)
 
 
+def best(scores: NDArray[np.float32], *, allowed: NDArray[np.bool_] | None = None) -> list[int]:
+    """The candidates that are ranked: at most MAX_PREMISES of those allowed, none below MIN_SCORE, best first.
+
+    Args:
+        scores: (n,) float32.
+        allowed: (n,) bool; None allows every one.
+
+    Returns:
+        Rows of `scores`; of equal ones the earlier comes first.
+    """
+    good = scores >= MIN_SCORE
+    rows = np.flatnonzero(good if allowed is None else good & allowed)
+    if rows.size > MAX_PREMISES:
+        floor = np.partition(scores[rows], -MAX_PREMISES)[-MAX_PREMISES]
+        rows = rows[scores[rows] >= floor]
+    ranked: list[int] = rows[np.argsort(-scores[rows], kind="stable")][:MAX_PREMISES].tolist()
+    return ranked
+
+
+def _embed_facts(encoder: SentenceEncoder, texts: Sequence[str], *, name: str) -> NDArray[np.float32]:
+    """(n_texts, hidden_size) float32; a long list says in the log how far it is."""
+    if len(texts) <= LOAD_BLOCK:
+        return encoder.embed(texts)
+    blocks = []
+    for start in range(0, len(texts), LOAD_BLOCK):
+        _log.info("%s: encoding facts, %d of %d", name, start, len(texts))
+        blocks.append(encoder.embed(texts[start : start + LOAD_BLOCK]))
+    return np.concatenate(blocks)
+
+
+def _keywords(topics: Sequence[UnknownTopic]) -> Iterator[tuple[int, frozenset[str]]]:
+    """Each keyword's words, with its topic's place; one of nothing but stop words gives nothing away."""
+    for index, topic in enumerate(topics):
+        for keyword in topic.keywords:
+            if wanted := frozenset(terms(keyword)):
+                yield index, wanted
+
+
+def _relationship(person: Relationship) -> Premise:
+    return Premise(
+        id=f"relationship:{person.name}",
+        text=f"{person.name} is my {person.kind}. {person.attitude}",
+        source="sheet",
+        kind="relationship",
+        score=ANSWERS_SCORE,
+    )
+
+
 def _searched(text: str, tags: Iterable[str]) -> str:
     return " ".join((text, *tags))
 
 
 def _needs_context(line: str) -> bool:
     return bool(_REFERRING.search(line)) or len(terms(line)) < 2
-
-
-def _holds_all(spoken: set[str], keyword: str) -> bool:
-    wanted = terms(keyword)
-    return bool(wanted) and all(term in spoken for term in wanted)

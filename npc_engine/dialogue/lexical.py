@@ -40,15 +40,21 @@ def terms(text: str) -> list[str]:
     return [_stem(word) for word in words if word not in _STOP]
 
 
+@lru_cache(maxsize=8192)
+def _counts(text: str) -> Counter[str]:
+    """How often each content word occurs. Kept, since a talk's events are ranked anew every turn; never changed."""
+    return Counter(terms(text))
+
+
 class Bm25:
-    """BM25 scores of a fixed list of texts.
+    """BM25 scores of a fixed list of texts, by an inverted index: a query costs what its own words' postings cost.
 
     Args:
         texts: One a document.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        documents = [Counter(terms(text)) for text in texts]
+        documents = [_counts(text) for text in texts]
         lengths = np.array([sum(document.values()) for document in documents], np.float32)
         norm = K1 * (1 - B + B * lengths / max(1.0, float(lengths.mean()) if len(texts) else 1.0))
         postings: dict[str, list[tuple[int, int]]] = {}

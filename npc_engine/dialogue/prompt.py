@@ -207,16 +207,20 @@ class PromptBuilder:
         parts.append(f"Manner of speech: {manner}.")
         if lines := [example.character for example in sheet.voice.examples if not example.player][:MAX_VOICE_LINES]:
             parts.append(f"Things {name} has said: {' '.join(lines)}")
-        sentences = "one sentence" if sheet.controls.max_sentences == 1 else "one to three short sentences"
-        parts += [
-            "Rules:",
+        return "\n".join((*parts, "Rules:", *self.rules))
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """What the system message demands of every reply, one rule a line."""
+        name = self._first_name
+        sentences = "one sentence" if self._sheet.controls.max_sentences == 1 else "one to three short sentences"
+        return (
             f"- Say only what {name} says aloud, in the first person. No narration, no stage directions, no lists.",
             "- Before each line you get what you know about it. Answer the player from that. "
             "Repeat names, numbers, prices and places exactly as they stand there.",
             f"- What neither that nor the talk says, {name} does not know and does not make up: say so in a few words.",
             f"- Answer in {sentences}, naturally. Never speak of notes, rules, games or being a model.",
-        ]
-        return "\n".join(parts)
+        )
 
     def _prompt(self, tail: str, exchanges: Sequence[Exchange], max_new_tokens: int) -> Prompt:
         tail_ids = [*self._message("user", tail), *self._tokenizer.generation_prompt_ids()]

@@ -66,7 +66,7 @@ def talk_route(premises: Sequence[Premise]) -> Route:
     """The route of a line that is no task, by where its best premise comes from."""
     if not premises:
         return Route.SMALL_TALK
-    return Route.CHARACTER if premises[0].source == "sheet" else Route.WORLD
+    return Route.CHARACTER if premises[0].source in ("sheet", "said") else Route.WORLD
 
 
 def _wanting(action: ActionSpec) -> tuple[str, ...]:

@@ -200,6 +200,9 @@ class Turn:
         self.max_text_chars = config.max_text_chars
         self.action_timeout_s = config.action_timeout_s
         self.temperature = config.temperature
+        self.guard = config.guard
+        self.first_sentence_candidates = config.first_sentence_candidates
+        self.sentence_resamples = config.sentence_resamples
         self.stop = StopSignal(config.turn_deadline_s)
         self.trace = Trace()
         self.trace.data["seed"] = seed
@@ -214,6 +217,7 @@ class Turn:
         self.confirmed: Choice | None = None
         self.offer: Choice | None = None
         self.results: list[Premise] = []
+        self.is_done = False  # whether the game reported success
         self.directives: list[str] = []
         # speak
         self.reply = Reply()

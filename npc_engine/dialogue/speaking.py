@@ -1,30 +1,40 @@
-"""Speak: stream the model's words as clean speech within the length budget, or say an authored line.
+"""Speak: say the reply sentence by sentence, each judged before it leaves, or an authored line.
 
-The first sentence streams as its words come. Later sentences are held until they are whole and known to fit, since
-what was sent cannot be taken back. The judge will stand where `_judge` is.
+With `guard = "off"` the first sentence streams as its words come. With any other guard nothing of a sentence leaves
+before its verdict. Later sentences are held until they are whole and known to fit, since what was sent cannot be taken
+back.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from npc_engine.dialogue.controls import LengthBudget
+from npc_engine.dialogue.drafting import Draft, reply_params, speech_cleaner
 from npc_engine.dialogue.events import FinishReason, ReplySource, Sentence, Token, TurnEvent
-from npc_engine.dialogue.grounding import Premise
+from npc_engine.dialogue.grounding import ANSWERS_SCORE, Premise
+from npc_engine.dialogue.judging import Bench, answers, open_bench
+from npc_engine.dialogue.prompt import Prompt
 from npc_engine.guard.segments import SentenceBuffer, is_whole
-from npc_engine.guard.speech import SpeechCleaner
-from npc_engine.inference.sampler import SamplingParams
+from npc_engine.guard.verdict import ReasonKind
 from npc_engine.sheets.schema import FallbackReason
 
 if TYPE_CHECKING:
     from npc_engine.dialogue.session import Turn
 
-# With the default temperature: see docs/log.md, "How replies are sampled".
-MIN_P = 0.1
-REPETITION_PENALTY = 1.05
+# Which authored line stands in for a sentence, by what was wrong with it; `unknown` for what is not here.
+_STAND_IN: dict[ReasonKind, FallbackReason] = {
+    "secret": FallbackReason.REFUSAL,
+    "instruction": FallbackReason.REFUSAL,
+    "assistant": FallbackReason.REFUSAL,
+    "other_world": FallbackReason.OUT_OF_WORLD,
+    "stage_direction": FallbackReason.ERROR,
+    "deed": FallbackReason.ERROR,
+    "unsupported": FallbackReason.ERROR,
+}
 
 
 @dataclass(kw_only=True)
@@ -43,12 +53,16 @@ async def speak(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
         for event in _say(turn, written):
             yield event
         return
-    async with aclosing(_speak_model(turn)) as events:
+    model = _speak_unjudged(turn) if turn.guard == "off" else _speak_judged(turn)
+    async with aclosing(model) as events:
         async for event in events:
             yield event
     if not turn.reply.text:
         for event in speak_authored(turn, FallbackReason.ERROR):
             yield event
+
+
+# --- the sheet's own words --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -77,31 +91,79 @@ def speak_authored(turn: Turn, reason: FallbackReason) -> Iterator[TurnEvent]:
     turn.reply.finish_reason = "guard"
 
 
-async def _speak_model(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
+def _say(turn: Turn, written: _Written) -> Iterator[TurnEvent]:
+    """Say the sheet's own words, sentence by sentence."""
+    turn.trace.stage("speak", f"authored line: {written.why}")
+    turn.trace.premises(())
+    buffer = SentenceBuffer()
+    for sentence in [*buffer.feed(written.text), *buffer.flush()]:
+        yield from _say_sentence(turn, sentence)
+    turn.reply.source = "fallback"
+
+
+# --- the model's words, judged ----------------------------------------------------------------------
+
+
+async def _speak_judged(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
+    """Draft, judge, say: the decoder goes on with the next sentence while one is judged."""
+    budget, premises = LengthBudget(turn.controls), _premises(turn)
+    turn.trace.stage("speak", f"sentences drafted, then judged: guard = {turn.guard}")
+    prompt = _prompt(turn, budget, premises)
+    bench = await open_bench(turn, premises)
+    async with aclosing(Draft(turn, prompt, budget)) as draft:
+        while not budget.is_spent:
+            if turn.reply.num_sentences == 0:
+                said = await bench.first(draft)
+            else:
+                drafted = await draft.next_sentence()
+                said = await bench.settle(draft, drafted) if drafted else None
+            if said is None:
+                break
+            if not budget.admit(said.text):
+                draft.finish_reason = "length"
+                break
+            for event in _say_sentence(turn, said.text):
+                yield event
+            turn.reply.source = "model"
+    turn.reply.finish_reason = draft.finish_reason
+    if bench.last_reasons:
+        for event in _stand_in(turn, bench, premises):
+            yield event
+
+
+def _stand_in(turn: Turn, bench: Bench, premises: Sequence[Premise]) -> Iterator[TurnEvent]:
+    """What is said after a sentence that had to be given up: nothing where the reply answers already.
+
+    Else the fact that answers, in the sheet's own words, or an authored line for what was wrong.
+    """
+    is_begun = bool(turn.reply.text)
+    turn.reply.finish_reason = "guard"
+    if is_begun and answers(bench, turn.reply.text, premises):
+        turn.trace.stage("speak", "cut: what follows was given up, and what was heard answers")
+        return
+    best = premises[0] if premises else None
+    if bench.asks and best is not None and best.kind == "fact" and best.score >= ANSWERS_SCORE:
+        written = _Written(f"the fact {best.id!r} as it stands", best.text)
+    else:
+        reason = _STAND_IN.get(bench.last_reasons[0].kind, FallbackReason.UNKNOWN)
+        written = _Written(reason.value, turn.fallback(reason))
+    shown = turn.trace.data["premises"]
+    turn.offer = None
+    yield from _say(turn, written)
+    if is_begun:
+        turn.reply.source = "model"
+    if is_begun or (best is not None and written.text == best.text):
+        turn.trace.data["premises"] = shown
+
+
+# --- the model's words, as they come -----------------------------------------------------------------
+
+
+async def _speak_unjudged(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
     budget = LengthBudget(turn.controls)
-    premises = _premises(turn)
-    turn.trace.premises(premises)
-    prompt = turn.character.prompts.speech(
-        turn.line,
-        exchanges=turn.conversation.history.exchanges,
-        premises=premises,
-        directives=turn.directives,
-        controls=turn.controls,
-        max_new_tokens=budget.max_new_tokens,
-    )
-    turn.trace.data["prompt"] = {
-        "stable_tokens": prompt.num_stable_tokens,
-        "dropped_exchanges": prompt.num_dropped_exchanges,
-    }
+    prompt = _prompt(turn, budget, _premises(turn))
     turn.trace.stage("speak", "one candidate, streamed")
-    params = SamplingParams(
-        temperature=turn.temperature,
-        min_p=MIN_P,
-        repetition_penalty=REPETITION_PENALTY,
-        seed=turn.seed,
-        max_new_tokens=budget.max_new_tokens,
-        stop_ids=turn.character.prompts.stop_ids,
-    )
+    params = reply_params(turn, max_new_tokens=budget.max_new_tokens, seed=turn.seed)
     speech = _Speech(turn, budget)
     stream = turn.character.engine.generate(prompt.ids, params, conversation_id=turn.conversation.id)
     async with aclosing(turn.stop.stream(stream)) as deltas:
@@ -111,25 +173,21 @@ async def _speak_model(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
                 yield event
             turn.trace.generation(delta.stats)
             if delta.finish_reason is not None:
-                turn.reply.finish_reason = delta.finish_reason
+                # Cut off by its deadline is to the player the same as by the token limit.
+                turn.reply.finish_reason = "length" if delta.finish_reason == "deadline" else delta.finish_reason
             if speech.is_finished:
                 break
     for event in speech.flush():
         yield event
 
 
-def _premises(turn: Turn) -> tuple[Premise, ...]:
-    """Premises for the prompt: an action's results alone where there are any, so that they are what is said."""
-    return tuple(turn.results) or turn.grounding.premises
-
-
 class _Speech:
-    """One reply on its way from model text to sentences within the budget."""
+    """One unjudged reply on its way from model text to sentences within the budget."""
 
     def __init__(self, turn: Turn, budget: LengthBudget) -> None:
         self._turn = turn
         self._budget = budget
-        self._cleaner = SpeechCleaner(speaker=turn.character.sheet.identity.name, others=turn.conversation.listeners)
+        self._cleaner = speech_cleaner(turn)
         self._sentences = SentenceBuffer()
         self._num_streamed = 0
         self._is_cut = False
@@ -155,18 +213,20 @@ class _Speech:
                 yield from self._sentence(sentence)
 
     def _sentence(self, sentence: str) -> Iterator[TurnEvent]:
-        if self._is_cut or not _judge(self._turn, sentence):
+        if self._is_cut or not sentence:
             self._is_cut = True
             return
         if not self._budget.admit(sentence):
             self._is_cut = True
             self._turn.reply.finish_reason = "length"
             return
-        yield from (
-            self._stream_first(sentence) if self._turn.reply.num_sentences == 0 else _tokens(self._turn, sentence)
-        )
-        yield from _end_sentence(self._turn, sentence)
+        if self._turn.reply.num_sentences == 0:
+            yield from self._stream_first(sentence)
+            yield from _end_sentence(self._turn, sentence)
+        else:
+            yield from _say_sentence(self._turn, sentence)
         self._turn.reply.source = "model"
+        self._turn.trace.stage("judge", f"off: {self._turn.reply.num_sentences} sentences passed unjudged")
 
     def _stream_first(self, text: str) -> Iterator[TurnEvent]:
         fresh = text.rstrip()[self._num_streamed :]
@@ -178,28 +238,37 @@ class _Speech:
             yield Token(text=fresh)
 
 
-def _judge(turn: Turn, sentence: str) -> bool:
-    """Whether a sentence may be heard. Every one may: the judge is not built yet, and the trace says so."""
-    turn.trace.stage("judge", f"not built yet: {turn.reply.num_sentences + 1} sentences passed unjudged")
-    return bool(sentence)
+# --- what both share ----------------------------------------------------------------------------------
 
 
-def _say(turn: Turn, written: _Written) -> Iterator[TurnEvent]:
-    """Say the sheet's own words, sentence by sentence."""
-    turn.trace.stage("speak", f"authored line: {written.why}")
-    turn.trace.premises(())
-    buffer = SentenceBuffer()
-    for sentence in [*buffer.feed(written.text), *buffer.flush()]:
-        yield from _tokens(turn, sentence)
-        yield from _end_sentence(turn, sentence)
-    turn.reply.source = "fallback"
+def _premises(turn: Turn) -> tuple[Premise, ...]:
+    """Premises for the prompt: an action's results alone where there are any, so that they are what is said."""
+    return tuple(turn.results) or turn.grounding.premises
 
 
-def _tokens(turn: Turn, sentence: str) -> Iterator[TurnEvent]:
+def _prompt(turn: Turn, budget: LengthBudget, premises: Sequence[Premise]) -> Prompt:
+    turn.trace.premises(premises)
+    prompt = turn.character.prompts.speech(
+        turn.line,
+        exchanges=turn.conversation.history.exchanges,
+        premises=premises,
+        directives=turn.directives,
+        controls=turn.controls,
+        max_new_tokens=budget.max_new_tokens,
+    )
+    turn.trace.data["prompt"] = {
+        "stable_tokens": prompt.num_stable_tokens,
+        "dropped_exchanges": prompt.num_dropped_exchanges,
+    }
+    return prompt
+
+
+def _say_sentence(turn: Turn, sentence: str) -> Iterator[TurnEvent]:
     piece = f" {sentence}" if turn.reply.text else sentence
     turn.reply.text += piece
     turn.trace.mark("time_to_first_token_s")
     yield Token(text=piece)
+    yield from _end_sentence(turn, sentence)
 
 
 def _end_sentence(turn: Turn, sentence: str) -> Iterator[TurnEvent]:

@@ -1,1 +1,1 @@
-"""What a reply may claim: cleaning today, the judge later."""
+"""What a reply may claim: speech cleaning, the judge of each sentence, strategies, repair."""

@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import logging
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npc_engine.config import load_config
-from npc_engine.dialogue.grounding import MAX_PREMISES, MIN_SCORE, Grounder, WorldEvent
+from npc_engine.dialogue.extending import extension
+from npc_engine.dialogue.grounding import LOAD_BLOCK, MAX_PREMISES, MIN_SCORE, Grounder, WorldEvent, best
+from npc_engine.dialogue.memory import Statements
 from npc_engine.dialogue.prompt import PromptBuilder
 from npc_engine.dialogue.trace import Trace
 from npc_engine.errors import ModelError
@@ -17,10 +21,12 @@ from npc_engine.models.installed import find_installed
 from npc_engine.models.tokenizer import ChatTokenizer
 from npc_engine.sheets.conditions import GameState
 from npc_engine.sheets.controls import ControlValues
+from npc_engine.sheets.fields import Fact
 from npc_engine.sheets.library import shipped_sheets_dir
 from npc_engine.sheets.loader import load_sheets
 from npc_engine.sheets.questions import load_questions
 from tests.talk import SETTINGS, EngineConfig
+from tools.consistency.material import load_open_questions, load_rewordings
 
 SHEETS = load_sheets([shipped_sheets_dir()])
 QUESTIONS = {path.stem: load_questions(path) for path in (shipped_sheets_dir() / "questions").glob("*.yaml")}
@@ -52,11 +58,25 @@ def prompts(reciter):
     return {name: PromptBuilder(sheet, tokenizer, max_context_tokens=12288) for name, sheet in SHEETS.items()}
 
 
-def ground(grounder, encoder, line, *, state=None, events=(), said_before=()):
+def ground(grounder, encoder, line, *, state=None, events=(), said_before=(), statements=()):
     embedding = encoder.embed([line])[0]
     return asyncio.run(
-        grounder.ground(line, embedding, said_before=said_before, state=state or GameState(), events=events)
+        grounder.ground(
+            line,
+            embedding,
+            said_before=said_before,
+            state=state or GameState(),
+            events=events,
+            statements=statements,
+        )
     )
+
+
+def said(*pairs):
+    statements = Statements()
+    for question, text in pairs:
+        statements.add(question=question, text=text)
+    return statements.all
 
 
 def written(prompts, line, grounding):
@@ -120,6 +140,68 @@ def test_premises_are_few_and_best_first(grounders, encoder):
         assert scores == sorted(scores, reverse=True)
         assert len(scores) <= MAX_PREMISES
         assert min(scores, default=MIN_SCORE) >= MIN_SCORE
+
+
+@given(
+    scores=st.lists(st.sampled_from([-0.5, 0.0, MIN_SCORE, 0.3, 0.5, 0.5, 0.9, 1.3]), max_size=30),
+    hidden=st.sets(st.integers(0, 29)),
+)
+def test_the_best_are_those_of_a_plain_sort(scores, hidden):
+    allowed = np.array([row not in hidden for row in range(len(scores))], bool)
+    array = np.array(scores, np.float32)
+    rows = [row for row in range(len(scores)) if row not in hidden and array[row] >= np.float32(MIN_SCORE)]
+    assert best(array, allowed=allowed) == sorted(rows, key=lambda row: -array[row])[:MAX_PREMISES]
+    assert best(array) == best(array, allowed=np.ones(len(scores), bool))
+
+
+def test_facts_that_contradict_each_other_are_both_shown(sheet, encoder):
+    facts = (*sheet.facts, Fact(id="price-sword-again", text="A sword costs sixty crowns."))
+    grounding = ground(Grounder(sheet.model_copy(update={"facts": facts}), encoder), encoder, "What does a sword cost?")
+    trace = Trace()
+    trace.grounding(grounding)
+    assert {"price-sword", "price-sword-again"} <= {premise["id"] for premise in trace.data["premises"]}
+
+
+def test_a_fact_is_found_among_many_and_loading_says_how_far_it_is(sheet, encoder, caplog):
+    facts = [Fact(id=f"sword-{price}", text=f"Sword number {price} costs {price} crowns.") for price in range(1201)]
+    condition = next(fact.when for fact in sheet.facts if fact.id == "treasure")
+    facts[700] = facts[700].model_copy(update={"when": condition})
+    with caplog.at_level(logging.INFO, logger="npc_engine.dialogue.grounding"):
+        grounder = Grounder(sheet.model_copy(update={"facts": tuple(facts)}), encoder)
+    assert [record.args[1] for record in caplog.records] == [0, LOAD_BLOCK, 2 * LOAD_BLOCK]
+    line = "What does sword number 700 cost?"
+    known = ground(grounder, encoder, line, state=GameState(trust=50))
+    assert (known.premises[0].id, known.num_candidates, known.num_hidden) == ("sword-700", 1201, 0)
+    hidden = ground(grounder, encoder, line)
+    assert "sword-700" not in [premise.id for premise in hidden.premises]
+    assert (len(hidden.premises), hidden.num_candidates, hidden.num_hidden) == (MAX_PREMISES, 1200, 1)
+
+
+# --- what was said before ------------------------------------------------------------------------
+
+
+def test_a_statement_answers_its_question_when_it_comes_again(sheet, encoder):
+    grounder = Grounder(sheet, encoder)
+    statements = said(("Do you like the river?", "I like it well."), ("Which bell is old?", "Blue."))
+    first = ground(grounder, encoder, "Do you like the river?", statements=statements).premises[0]
+    assert (first.id, first.kind, first.source, first.text) == ("said:1", "said", "said", "I like it well.")
+    assert "said:1" not in [p.id for p in ground(grounder, encoder, "Do you like the river?").premises]
+    bare = ground(grounder, encoder, "Which bell is old?", statements=statements).premises[0]
+    assert bare.text == "Asked “Which bell is old?” I said: Blue."
+
+
+def test_the_sheet_stands_before_what_was_said(sheet, encoder):
+    line = "What does a sword cost?"
+    statements = said((line, "A sword costs nine crowns."))
+    premises = ground(Grounder(sheet, encoder), encoder, "A sword costs forty crowns?", statements=statements).premises
+    assert premises[0].id == "price-sword"
+    assert "said:1" in [premise.id for premise in premises]
+
+
+def test_a_statement_does_not_make_an_unknown_topic_known(sheet, encoder):
+    line = "Have you seen a dragon?"
+    grounding = ground(Grounder(sheet, encoder), encoder, line, statements=said((line, "I saw one.")))
+    assert grounding.unknown_topic.topic == "dragons"
 
 
 def test_a_facts_own_words_find_it(grounders, encoder):
@@ -201,3 +283,45 @@ def test_the_questions_find_their_facts(real_encoder, name):
         if question.fact not in [premise.id for premise in grounding.premises]:
             missed.append(question.question)
     assert len(missed) <= 1, missed
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", sorted(SHEETS))
+def test_other_words_find_the_same_facts(real_encoder, name):
+    grounder = Grounder(SHEETS[name], real_encoder)
+    again = load_rewordings(name)
+    missed = []
+    for question in QUESTIONS[name].questions:
+        grounding = ground(grounder, real_encoder, again[question.fact], state=question.state)
+        if question.fact not in [premise.id for premise in grounding.premises]:
+            missed.append(again[question.fact])
+    assert len(missed) <= 1, missed
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", sorted(SHEETS))
+def test_what_was_said_is_found_by_other_words(real_encoder, name):
+    grounder = Grounder(SHEETS[name], real_encoder)
+    pairs = load_open_questions()
+    statements = said(*((one, f"{one.split()[-1][:-1]}.") for one, _ in pairs))
+    missed = []
+    for (_, again), statement in zip(pairs, statements, strict=True):
+        found = [
+            p.id for p in ground(grounder, real_encoder, again, statements=statements).premises if p.kind == "said"
+        ]
+        if found[:1] != [statement.id]:
+            missed.append(again)
+    assert len(missed) <= 1, missed
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", sorted(SHEETS))
+def test_open_questions_extend_a_character_and_answered_ones_do_not(real_encoder, name):
+    grounder = Grounder(SHEETS[name], real_encoder)
+    extended = [extension(one, ["I do."], ground(grounder, real_encoder, one)) for one, _ in load_open_questions()]
+    answered = [
+        extension(one.question, ["I do."], ground(grounder, real_encoder, one.question, state=one.state))
+        for one in QUESTIONS[name].questions
+    ]
+    assert sum(found is not None for found in extended) >= 15
+    assert sum(found is not None for found in answered) <= 2

@@ -49,6 +49,7 @@ def test_a_character_without_actions_has_no_tasks(tmp_path, encoder):
     [
         ((), Route.SMALL_TALK),
         (("sheet", "game"), Route.CHARACTER),
+        (("said", "lore/vale.yaml"), Route.CHARACTER),
         (("lore/vale.yaml", "sheet"), Route.WORLD),
         (("game",), Route.WORLD),
     ],

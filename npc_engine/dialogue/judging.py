@@ -1,0 +1,301 @@
+"""Judge each drafted sentence of a turn before it is heard, and mend the bad ones.
+
+What a sentence is judged against is gathered once a turn: what holds of the sheet now, the events, what was said, this
+turn's premises. A bad sentence goes down a ladder: other samples, then the premise's number or name in its place; what
+is still bad is not said, and `speaking` decides what is said instead. All of it is in the trace, except the words of a
+sentence that would have given a secret away.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from npc_engine.dialogue.drafting import Draft, Drafted
+from npc_engine.dialogue.grounding import Premise
+from npc_engine.guard.judge import JudgeContext
+from npc_engine.guard.nearest import Held, StatementIndex
+from npc_engine.guard.repair import edited
+from npc_engine.guard.rules import Allowed, RuleContext
+from npc_engine.guard.segments import SentenceBuffer
+from npc_engine.guard.strategies import DOUBT_LOGPROB, STRATEGIES, best, scores
+from npc_engine.guard.verdict import Deeds, Reason, Statement, Verdict
+from npc_engine.guard.words import stems
+from npc_engine.sheets.controls import Route
+
+if TYPE_CHECKING:
+    from npc_engine.dialogue.session import Turn
+
+_ASKS = re.compile(
+    r"\?|^\W*(?:who|what|when|where|which|whose|why|how|do|does|did|are|is|was|were|can|could|will|would|have|has)\b",
+    re.IGNORECASE,
+)
+
+
+class Bench:
+    """The judge at work on one turn. Make it with `open_bench`.
+
+    Args:
+        turn: The turn.
+        context: What its sentences are judged against.
+        said: The statements of what the character said earlier in the talk.
+
+    Attributes:
+        last_reasons: Why the last sentence that was given up was bad.
+    """
+
+    def __init__(self, turn: Turn, context: JudgeContext, said: Sequence[Statement]) -> None:
+        self.last_reasons: tuple[Reason, ...] = ()
+        self._turn = turn
+        self._context = context
+        self._judge = turn.character.judge
+        self._strategy = STRATEGIES[turn.guard]
+        self._num_said = len(said)
+        self._num_repaired = 0
+        self._record: dict[str, Any] = {
+            "guard": turn.guard,
+            "by": self._judge.means,
+            "num_passive": sum(len(held.index.statements) for held in context.passive) + len(said),
+            "num_hidden": len(context.rules.hidden),
+            "sentences": [],
+        }
+        turn.trace.data["judge"] = self._record
+        turn.trace.data["latency"]["judge_s"] = 0.0
+
+    @property
+    def asks(self) -> bool:
+        """Whether the player asked something."""
+        return bool(self._context.question)
+
+    async def first(self, draft: Draft) -> Drafted | None:
+        """The first sentence: one sample or several, as the strategy draws; None where the model says nothing."""
+        num = self._turn.first_sentence_candidates
+        on_gpu = self._turn.character.engine.decoder.provider != "CPUExecutionProvider"
+        draws = self._strategy.draws
+        if num < 2 or draws == "lazily" or (draws == "by_device" and not on_gpu):
+            drafted = await draft.next_sentence()
+            return None if drafted is None else await self.settle(draft, drafted)
+        candidates = await draft.again(1 if draws == "in_doubt" else num)
+        if draws == "in_doubt" and candidates and (candidates[0].mean_logprob or 0.0) >= DOUBT_LOGPROB:
+            return await self.settle(draft, candidates[0])
+        if draws == "in_doubt":
+            candidates += await draft.again(num - 1)
+        return await self._choose(draft, candidates, outcome="chosen")
+
+    async def settle(self, draft: Draft, drafted: Drafted) -> Drafted | None:
+        """A sentence that may be said in this one's place, first of all itself; None where the ladder ends.
+
+        It is accepted in the draft. Where there is none, the draft stands before it.
+        """
+        (verdict,) = await self._verdicts([drafted])
+        if not self._strategy.rejects(verdict):
+            self._note(verdict, "said")
+            draft.accept(drafted)
+            return drafted
+        is_first = self._turn.reply.num_sentences == 0
+        num = self._turn.first_sentence_candidates - 1 if is_first else self._turn.sentence_resamples
+        candidates = await draft.again(num) if num > 0 else []
+        self._num_repaired += 1
+        return await self._choose(draft, candidates, outcome="sampled again", rejected=(drafted, verdict))
+
+    async def _choose(
+        self,
+        draft: Draft,
+        candidates: Sequence[Drafted],
+        *,
+        outcome: str,
+        rejected: tuple[Drafted, Verdict] | None = None,
+    ) -> Drafted | None:
+        """The best of several candidates, or an edited one."""
+        verdicts = await self._verdicts(candidates)
+        entry = self._note(rejected[1], "rejected") if rejected else None
+        index = await self._best(candidates, verdicts)
+        if index is not None:
+            if entry is not None:
+                entry["repair"] = outcome
+            self._note(verdicts[index], "said" if entry else outcome)
+            draft.accept(candidates[index])
+            return candidates[index]
+        tried = [*([rejected] if rejected else []), *zip(candidates, verdicts, strict=True)]
+        for drafted, verdict in tried:
+            text = edited(verdict, self._context.active)
+            if text is None:
+                continue
+            mended = draft.edited(drafted, text)
+            (again,) = await self._verdicts([mended])
+            if not self._strategy.rejects(again):
+                await draft.aclose()
+                if entry is not None:
+                    entry["repair"] = "edited"
+                self._note(again, "edited")
+                draft.accept(mended)
+                return mended
+        await draft.aclose()
+        if entry is not None:
+            entry["repair"] = "none found"
+        elif verdicts:
+            self._note(verdicts[0], "rejected")["repair"] = "none found"
+        self.last_reasons = tried[0][1].reasons if tried else ()
+        return None
+
+    async def _best(self, candidates: Sequence[Drafted], verdicts: Sequence[Verdict]) -> int | None:
+        """The index of the candidate to say; their scores go to the trace."""
+        if not candidates:
+            return None
+        turn = self._turn
+        if len(candidates) == 1:
+            return None if self._strategy.rejects(verdicts[0]) else 0
+        started = time.perf_counter()
+        embeddings = await turn.stop.race(turn.character.encoder.aembed([one.text for one in candidates]))
+        scored = scores(
+            verdicts,
+            embeddings,
+            line_embedding=turn.embedding,
+            mean_logprobs=[one.mean_logprob or 0.0 for one in candidates],
+            max_words=max(1, turn.controls.max_words // turn.controls.max_sentences),
+            signature=turn.character.signature,
+            listener=turn.character.listener,
+        )
+        self._add_time(started)
+        index = best(verdicts, scored, self._strategy)
+        self._record.setdefault("candidates", []).append(
+            [
+                {
+                    "text": _shown(verdict),
+                    "is_rejected": self._strategy.rejects(verdict),
+                    "is_said": row == index,
+                    "scores": {name: _rounded(value) for name, value in asdict(one).items()},
+                    "rank": _rounded(self._strategy.rank(one)),
+                }
+                for row, (verdict, one) in enumerate(zip(verdicts, scored, strict=True))
+            ]
+        )
+        return index
+
+    async def _verdicts(self, drafted: Sequence[Drafted]) -> list[Verdict]:
+        if not drafted:
+            return []
+        started = time.perf_counter()
+        # Until it comes back: what a trace of a turn that was stopped here says.
+        self._turn.trace.stage("judge", f"{self._record['by']}; stopped while judging")
+        try:
+            return await self._turn.stop.race(self._judge.judge_all([one.text for one in drafted], self._context))
+        finally:
+            self._add_time(started)
+
+    def _add_time(self, started: float) -> None:
+        latency = self._turn.trace.data["latency"]
+        latency["judge_s"] = round(latency["judge_s"] + time.perf_counter() - started, 4)
+
+    def _note(self, verdict: Verdict, outcome: str) -> dict[str, Any]:
+        """Put a sentence's verdict into the trace."""
+        entry: dict[str, Any] = {
+            "text": _shown(verdict),
+            "outcome": outcome,
+            "reasons": [
+                {
+                    "kind": reason.kind,
+                    "statement": reason.statement_id,
+                    "score": _rounded(reason.score),
+                    "span": _WITHHELD if _is_secret(verdict) else reason.span,
+                }
+                for reason in verdict.reasons
+            ],
+            "contradiction": _rounded(verdict.contradiction),
+            "support": _rounded(verdict.support),
+            "supported_by": verdict.supported_by,
+            "num_judged": verdict.num_judged,
+        }
+        self._record["sentences"].append(entry)
+        num = sum(one["outcome"] != "rejected" for one in self._record["sentences"])
+        rejected = len(self._record["sentences"]) - num
+        self._turn.trace.stage("judge", f"{self._record['by']}; {num} sentences passed, {rejected} rejected")
+        return entry
+
+
+_WITHHELD = "(withheld: it would give a secret away)"
+
+
+def _is_secret(verdict: Verdict) -> bool:
+    return any(reason.kind == "secret" for reason in verdict.reasons)
+
+
+def _shown(verdict: Verdict) -> str:
+    return _WITHHELD if _is_secret(verdict) else verdict.sentence
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+async def open_bench(turn: Turn, premises: Sequence[Premise]) -> Bench:
+    """Gather what the turn's sentences are judged against.
+
+    Args:
+        turn: The turn, grounded and acted.
+        premises: What the prompt shows.
+    """
+    character, talk = turn.character, turn.conversation
+    view = character.knowledge.at(talk.state)
+    events = [Statement(id=event.id, text=event.text, kind="event") for event in talk.events]
+    said = list(_said(turn))
+    embeddings = await turn.stop.race(character.encoder.aembed([one.text for one in (*events, *said)]))
+    index_events = StatementIndex(events, embeddings[: len(events)])
+    active = [Statement(id=one.id, text=one.text, kind=one.kind) for one in premises]
+    exchanges = talk.history.exchanges
+    allowed = Allowed(
+        line=turn.line,
+        talk=[text for exchange in exchanges for text in (exchange.player, exchange.reply)],
+        told=[character.stable_text, *talk.listeners, *turn.directives, *(one.text for one in active)],
+        world_words=view.words,
+    )
+    rules = RuleContext(
+        speaker=character.sheet.identity.name,
+        allowed=allowed,
+        avoid=character.sheet.voice.avoid,
+        instructions=character.prompts.rules,
+        hidden=view.hidden,
+        public_stems=view.stems,
+        deeds=_deeds(turn),
+    )
+    context = JudgeContext(
+        rules=rules,
+        passive=(Held(index=character.knowledge.index, holds=view.holds), Held(index=index_events)),
+        said=Held(index=StatementIndex(said, embeddings[len(events) :])) if said else None,
+        active=active,
+        hidden=Held(index=character.knowledge.index, holds=~view.holds) if view.hidden else None,
+        question=turn.line if _ASKS.search(turn.line) else "",
+    )
+    return Bench(turn, context, said)
+
+
+def _said(turn: Turn) -> list[Statement]:
+    """The character's earlier sentences of this talk, short ones with the line that they answer."""
+    short = turn.character.judge.thresholds.short_words
+    statements = []
+    for number, exchange in enumerate(turn.conversation.history.exchanges, start=1):
+        buffer = SentenceBuffer()
+        for part, sentence in enumerate([*buffer.feed(exchange.reply), *buffer.flush()], start=1):
+            if sentence.endswith("?"):
+                continue
+            is_answer = part == 1 and len(sentence.split()) <= short
+            text = f"{exchange.player} {sentence}" if is_answer else sentence
+            statements.append(Statement(id=f"reply:{number}.{part}", text=text, kind="said"))
+    return statements
+
+
+def _deeds(turn: Turn) -> Deeds:
+    if turn.results:
+        return "by_result" if turn.is_done else "none"
+    return "none" if turn.route is Route.TASK else "free"
+
+
+def answers(bench: Bench, heard: str, premises: Sequence[Premise]) -> bool:
+    """Whether what was heard already answers: nothing was asked or is known, or it shares words with a premise."""
+    if not bench.asks or not premises:
+        return True
+    said = stems(heard)
+    return any(said & stems(premise.text) for premise in premises)

@@ -1,0 +1,153 @@
+"""What is judged, by what, and what comes of it: statements, reasons, verdicts, and the limits they go by.
+
+Plain data. Knows nothing of sheets, prompts or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+StatementKind = Literal["fact", "event", "relationship", "action_result", "said", "memory"]
+ReasonKind = Literal[
+    "contradiction",
+    "unsupported",
+    "number",
+    "name",
+    "instruction",
+    "assistant",
+    "other_world",
+    "avoided",
+    "stage_direction",
+    "deed",
+    "secret",
+]
+# Whether a sentence may say that something was just done: freely, only as a result says it, or not at all.
+Deeds = Literal["free", "by_result", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """Something that holds for the character.
+
+    Attributes:
+        id: As traces name it.
+        text: One or two plain sentences.
+        kind: Where it comes from.
+    """
+
+    id: str
+    text: str
+    kind: StatementKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why a sentence may not be said.
+
+    Attributes:
+        kind: Which check found it.
+        statement_id: The statement it collides with, where there is one.
+        score: A probability from the NLI model, or 1 where a string rule decided.
+        span: The words of the sentence that are meant, as they stand there.
+    """
+
+    kind: ReasonKind
+    statement_id: str | None
+    score: float
+    span: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the judge found about one sentence.
+
+    Attributes:
+        sentence: The sentence.
+        reasons: Why not to say it; empty where it may be said.
+        contradiction: Highest probability that a statement contradicts it; None without an NLI model, or where the
+            sentence claims nothing.
+        support: Highest probability that an active statement entails it; None likewise, and without such statements.
+        supported_by: The active statement of that probability, where `Thresholds.support` is reached.
+        num_judged: Pairs that the NLI model was asked about.
+    """
+
+    sentence: str
+    reasons: tuple[Reason, ...]
+    contradiction: float | None = None
+    support: float | None = None
+    supported_by: str | None = None
+    num_judged: int = 0
+
+    @property
+    def is_sayable(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.reasons
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """The judge's limits. Probabilities are the NLI model's, 0 to 1.
+
+    The probabilities are starting values: `thresholds_for` in `guard/judge.py` fits them to scored pairs, and
+    docs/judge.md says which of them were fitted to what.
+
+    Attributes:
+        contradiction: From here on a sentence contradicts a statement. Source: starting value, not calibrated.
+        secret: From here on, in both directions, a sentence says a hidden statement. Source: as above.
+        support: From here on a statement entails a sentence. Source: as above.
+        secret_words: Words of a hidden statement that nothing else explains, from which a sentence says it. Source: one
+            such word also comes by chance; chosen by hand, not calibrated.
+        secret_share: Share of a hidden statement's words in the sentence and the player's line together, from which
+            one such word is enough. Source: as above.
+        max_passive: Statements judged a sentence, besides the active ones and what was said. Source: bounds the time,
+            whatever the size of the sheet.
+        max_said: The character's own earlier sentences judged, those nearest to the sentence. Source: as above.
+        max_hidden: Hidden statements judged, those nearest to the sentence. Source: as above.
+        short_words: A sentence of at most so many words answers a question rather than stands alone. Source: chosen
+            by hand, not calibrated.
+    """
+
+    contradiction: float = 0.8
+    secret: float = 0.8
+    support: float = 0.5
+    secret_words: int = 2
+    secret_share: float = 0.6
+    max_passive: int = 32
+    max_said: int = 16
+    max_hidden: int = 4
+    short_words: int = 4
+
+
+class Nli(Protocol):
+    """A natural-language inference model."""
+
+    @property
+    def name(self) -> str:
+        """As traces name it."""
+        ...
+
+    async def scores(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+        """Judge (premise, hypothesis) pairs.
+
+        Returns:
+            (n_pairs, 3) float32 probabilities in the order of `COLUMNS`.
+        """
+        ...
+
+
+# Columns of what `Nli.scores` returns.
+COLUMNS = ("entailment", "neutral", "contradiction")
+ENTAILMENT, CONTRADICTION = COLUMNS.index("entailment"), COLUMNS.index("contradiction")
+
+
+class Embedder(Protocol):
+    """A sentence encoder."""
+
+    async def aembed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n_texts, hidden_size) float32 rows of length 1."""
+        ...
