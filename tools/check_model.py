@@ -1,10 +1,10 @@
 """Compare a built decoder with the plain numpy reference: `python -m tools.check_model NAME_OR_FOLDER [--source FILE]`.
 
 Two questions. Does the graph compute what its own weights say? Greedy tokens against the reference with the same
-dequantized weights, once with the products' activations left float (the graph's wiring and nothing else) and once as
-shipped (activations rounded to int8 inside the products, where a near-tie may fall the other way). And, with
-`--source`, what does quantizing cost? The KL divergence of the graph's next-token distribution from the unquantized
-model's, over a fixed text, in nats.
+dequantized weights: once with the products' activations left float (the graph's wiring and nothing else), once as
+shipped (activations rounded to int8 inside the products, where a near-tie may fall the other way), and once with the
+prompt read by the prefill graph, where the folder has one. And, with `--source`, what does quantizing cost? The KL
+divergence of the graphs' next-token distributions from the unquantized model's, over a fixed text, in nats.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from npc_engine.models.tokenizer import ChatTokenizer
 from tools.reference_decoder import FolderWeights, ReferenceDecoder, SourceWeights
 
 NUM_TOKENS = 64
+CHUNK_TOKENS = 4
 SYSTEM = "You are a blacksmith in a small village."
 PROMPTS = (
     "Who are you?",
@@ -68,13 +69,16 @@ class Divergence:
     top1: float
 
 
-def load_decoder(folder: Path) -> Decoder:
-    return Decoder.load(folder, config=EngineConfig(device="cpu", max_context_tokens=1024, num_slots=len(PROMPTS)))
+def load_decoder(folder: Path, *, prefill_graph: bool = False) -> Decoder:
+    return Decoder.load(
+        folder,
+        config=EngineConfig(device="cpu", max_context_tokens=1024, num_slots=len(PROMPTS), prefill_graph=prefill_graph),
+    )
 
 
 @contextmanager
 def float_activations(folder: Path) -> Iterator[Path]:
-    """A copy of the model whose products keep their activations float32 (accuracy level 1)."""
+    """A copy of the decode graph whose products keep their activations float32 (accuracy level 1)."""
     model = onnx.load(str(folder / "decoder.onnx"), load_external_data=False)
     for node in model.graph.node:
         for attribute in node.attribute:
@@ -126,6 +130,18 @@ def graph_logits(decoder: Decoder, ids: list[int]) -> NDArray[np.float32]:
     return np.concatenate([step.full.copy() for step in steps])
 
 
+def chunk_ends(num_tokens: int) -> list[int]:
+    """Positions at which `prefill_logits` has a row."""
+    return list(range(CHUNK_TOKENS - 1, num_tokens, CHUNK_TOKENS))
+
+
+def prefill_logits(decoder: Decoder, ids: list[int]) -> NDArray[np.float32]:
+    """Logits at the chunk ends of a text read as a prompt, (chunks, vocab_size)."""
+    starts = [end + 1 - CHUNK_TOKENS for end in chunk_ends(len(ids))]
+    chunks = (decoder.prefill(0, ids[i : i + CHUNK_TOKENS], num_cached_tokens=i) for i in starts)
+    return np.concatenate([chunk.full.copy() for chunk in chunks])
+
+
 def divergence(reference: NDArray[np.float32], graph: NDArray[np.float32]) -> Divergence:
     kl = np.array([_kl(p, q) for p, q in zip(reference, graph, strict=True)])
     same = reference.argmax(axis=1) == graph.argmax(axis=1)
@@ -154,8 +170,15 @@ def _greedy_table(folder: Path, tokenizer: ChatTokenizer, console: Console) -> N
     with float_activations(folder) as copy:
         exact = compare_greedy(load_decoder(copy), reference, prompts)
     shipped = compare_greedy(load_decoder(folder), reference, prompts)
-    table = Table("prompt", "float activations", "as shipped", title=f"first {NUM_TOKENS} greedy tokens, equal ones")
-    for prompt, *cells in zip(PROMPTS, exact, shipped, strict=True):
+    prefilled = compare_greedy(load_decoder(folder, prefill_graph=True), reference, prompts)
+    table = Table(
+        "prompt",
+        "float activations",
+        "decode graph",
+        "prefill and decode graphs",
+        title=f"first {NUM_TOKENS} greedy tokens, equal ones",
+    )
+    for prompt, *cells in zip(PROMPTS, exact, shipped, prefilled, strict=True):
         table.add_row(prompt, *(f"{n}" if gap is None else f"{n}, then a gap of {gap:.3f}" for n, gap in cells))
     console.print(table)
 
@@ -171,9 +194,19 @@ def _divergence_table(folder: Path, source: Path, tokenizer: ChatTokenizer, cons
         row = divergence(expected, graph_logits(candidate, ids))
         table.add_row(name, f"{row.mean:.4f}", f"{row.p95:.4f}", f"{row.largest:.4f}", f"{row.top1:.1%}")
 
-    add("as shipped", decoder)
+    add("decode graph", decoder)
     with float_activations(folder) as copy:
         add("float activations", load_decoder(copy))
+    prefill = load_decoder(folder, prefill_graph=True)
+    if not prefill.prefill_reason:
+        row = divergence(expected[chunk_ends(len(ids))], prefill_logits(prefill, ids))
+        table.add_row(
+            f"prefill graph, every {CHUNK_TOKENS}th position",
+            f"{row.mean:.4f}",
+            f"{row.p95:.4f}",
+            f"{row.largest:.4f}",
+            f"{row.top1:.1%}",
+        )
     console.print(table)
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from npc_engine.inference.spec import DecoderSpec
-from npc_engine.models.quantize import QuantizedRows
+from npc_engine.models.quantize import Bits, QuantizedRows
 from npc_engine.models.weights import WeightSource
 
 Array = NDArray[np.float32]
@@ -99,6 +99,12 @@ class FolderWeights:
         self.spec = DecoderSpec.load(folder / "decoder.json")
         self._arrays = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
         self._matrices: dict[str, Array] = {}
+        codes_input = {"MatMulNBits": 1, "GatherBlockQuantized": 0}
+        self._blocks: dict[str, int] = {
+            node.input[codes_input[node.op_type]]: next(a.i for a in node.attribute if a.name == "block_size")
+            for node in model.graph.node
+            if node.op_type in codes_input
+        }
         norms = (node for node in model.graph.node if node.op_type == "SimplifiedLayerNormalization")
         self.eps = next(item.f for item in next(norms).attribute if item.name == "epsilon")
         cos, sin = self._arrays["rope.cos"][1], self._arrays["rope.sin"][1]
@@ -147,17 +153,20 @@ class FolderWeights:
             elif name in self._arrays:
                 self._matrices[name] = self._arrays[name].astype(np.float32)
             else:
-                self._matrices[name] = _dequantize(self._arrays, name)
+                self._matrices[name] = _dequantize(self._arrays, name, self._blocks[f"{name}.codes"])
         return self._matrices[name]
 
 
-def _dequantize(arrays: Mapping[str, NDArray[np.generic]], name: str) -> Array:
+def _dequantize(arrays: Mapping[str, NDArray[np.generic]], name: str, block: int) -> Array:
     codes, scales = arrays[f"{name}.codes"], arrays[f"{name}.scales"].astype(np.float32)
     flat = codes.reshape(len(codes), -1).astype(np.uint8)
-    bits = 8 if flat.shape[1] == scales.shape[1] * 32 else 4
-    offsets = arrays.get(f"{name}.offsets")
-    exact = None if offsets is None else offsets.astype(np.float32)
-    return QuantizedRows(flat, scales, 8 if bits == 8 else 4, exact).dequantize()
+    offsets = None
+    if f"{name}.offset_codes" in arrays:
+        packed, steps = arrays[f"{name}.offset_codes"], arrays[f"{name}.offset_scales"].astype(np.float32)
+        rows = QuantizedRows(packed.reshape(len(packed), -1).astype(np.uint8), steps, 8, block=packed.shape[-1])
+        offsets = rows.dequantize()[:, : scales.shape[1]]
+    bits: Bits = 8 if flat.shape[1] == scales.shape[1] * block else 4
+    return QuantizedRows(flat, scales, bits, offsets, block).dequantize()
 
 
 class ReferenceDecoder:
