@@ -89,7 +89,7 @@ def write_stub_gguf(
     query, key = NUM_HEADS * HEAD_DIM, NUM_KV_HEADS * HEAD_DIM
     matrix("token_embd", len(tokens), HIDDEN)
     if not tied:
-        matrix("output", len(tokens), HIDDEN, gain=8.0)
+        matrix("output", len(tokens), HIDDEN, gain=2.0)
     vector("output_norm.weight", HIDDEN, mean=1.0)
     for layer in range(NUM_LAYERS):
         block = f"blk.{layer}"
@@ -119,7 +119,14 @@ def build_stub_decoder(
     """Build a tiny decoder with random weights into the folder, which is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        source = write_stub_gguf(Path(scratch) / "stub.gguf", architecture=architecture, seed=seed)
+        # Four-bit codes in the source, as in published files: the decode graph keeps them, so that the prefill graph's
+        # gate measures its own rounding alone.
+        source = write_stub_gguf(
+            Path(scratch) / "stub.gguf",
+            architecture=architecture,
+            seed=seed,
+            tensor_type=gguf.GGMLQuantizationType.Q4_0,
+        )
         return build_decoder(source, folder, precision=precision)
 
 

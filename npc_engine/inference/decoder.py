@@ -273,7 +273,7 @@ def _why_no_prefill(spec: DecoderSpec, session: OnnxSession, config: EngineConfi
         return "prefill_graph is off"
     if session.device != "cpu":
         return "the prefill graph is for the CPU"
-    if spec.prefill_bits == 8 and int8_products_saturate():
+    if spec.prefill_max_code == 127 and int8_products_saturate():
         return "the prefill graph was built for processors with VNNI or on ARM, and this one's int8 products saturate"
     return ""
 

@@ -234,9 +234,9 @@ def cuda_problem() -> str:
 def int8_products_saturate() -> bool:
     """Whether this processor's int8 products are wrong for large codes, found by computing one.
 
-    x86 without VNNI adds pairs of uint8 x int8 products in 16 bits, which two of 255 x 127 do not fit; with weights of
-    7 bits every pair fits. Source: onnxruntime's quantization guide, "U8S8 saturation". The runtime does not say which
-    instruction it takes, so a product is computed and compared.
+    x86 without VNNI adds pairs of uint8 x int8 products in 16 bits, which two of 255 x 127 do not fit. Source:
+    onnxruntime's quantization guide, "U8S8 saturation". The runtime does not say which instruction it takes, so a
+    product is computed and compared.
     """
     columns = 64
     graph = onnx.helper.make_graph(

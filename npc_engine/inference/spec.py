@@ -11,7 +11,7 @@ from npc_engine.errors import CorruptModel
 
 Precision = Literal["int4", "int8", "fp16", "fp32"]
 PrefillPrecision = Literal["w8a8", "none"]
-PrefillBits = Literal[7, 8]
+PrefillCode = Literal[100, 127]
 KvDtype = Literal["float32", "float16"]
 
 
@@ -48,7 +48,8 @@ class DecoderSpec(_Spec):
     Attributes:
         max_context_tokens: The model's own limit, not a slot's length.
         prefill_precision: Of `prefill.onnx`; `none` where the folder holds none.
-        prefill_bits: Of the prefill graph's weights: 8, or 7 where the processor that built it saturates beyond.
+        prefill_max_code: The largest of the prefill graph's weight codes: 127, or less where the processor that built it
+            saturates.
         prefill_kl_nats: The gate's figure: mean KL divergence of the next token from the decode graph's, in nats. It
             is there too where it was too high and the prefill graph was left out.
         prefill_agreement: The share of the gate's positions at which both graphs put the same token first.
@@ -67,7 +68,7 @@ class DecoderSpec(_Spec):
     top_k: int
     eos_token_ids: tuple[int, ...]
     prefill_precision: PrefillPrecision = "none"
-    prefill_bits: PrefillBits | None = None
+    prefill_max_code: PrefillCode | None = None
     prefill_kl_nats: float | None = None
     prefill_agreement: float | None = None
 

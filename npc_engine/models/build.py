@@ -10,7 +10,7 @@ from pathlib import Path
 
 from npc_engine.errors import InvalidModelFile
 from npc_engine.inference.onnx_session import int8_products_saturate
-from npc_engine.inference.spec import DecoderSpec, EncoderSpec, Precision, PrefillBits
+from npc_engine.inference.spec import DecoderSpec, EncoderSpec, Precision
 from npc_engine.models.cache import disk_errors
 from npc_engine.models.chat_template import choose_template
 from npc_engine.models.encoder_graph import write_encoder_graph
@@ -19,7 +19,7 @@ from npc_engine.models.graph import TOP_K, DecoderGraph, count_weights, write_de
 from npc_engine.models.graph_writer import Progress
 from npc_engine.models.hf import open_hf_decoder, open_hf_encoder
 from npc_engine.models.prefill_gate import CALIBRATION, measure, talk_ids
-from npc_engine.models.prefill_graph import measure_peaks, write_prefill_graph
+from npc_engine.models.prefill_graph import MAX_CODE, MAX_CODE_SATURATING, measure_peaks, write_prefill_graph
 from npc_engine.models.tokenizer import ChatTokenizer, read_tokenizer
 from npc_engine.models.weights import WeightSource
 
@@ -94,9 +94,9 @@ def build_decoder(
 def _add_prefill(graph: DecoderGraph, spec: DecoderSpec, out: Path) -> DecoderSpec:
     """Write the prefill graph, measure it against the decode graph, and delete it if it is too far off."""
     ids = talk_ids(ChatTokenizer.load(out), CALIBRATION, max_tokens=spec.max_context_tokens)
-    bits: PrefillBits = 7 if int8_products_saturate() else 8
-    write_prefill_graph(graph, out, bits=bits, peaks=measure_peaks(graph, out, ids))
-    with_graph = replace(spec, prefill_precision="w8a8", prefill_bits=bits)
+    max_code = MAX_CODE_SATURATING if int8_products_saturate() else MAX_CODE
+    write_prefill_graph(graph, out, max_code=max_code, peaks=measure_peaks(graph, out, ids))
+    with_graph = replace(spec, prefill_precision="w8a8", prefill_max_code=max_code)
     with_graph.save(out / "decoder.json")
     result = measure(out)
     if result.passed:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -223,15 +224,14 @@ def _uses_httpx() -> bool:
 
 
 def _transport_error() -> type[Exception]:
-    """The base class of what the HTTP library under huggingface_hub raises for a broken connection."""
-    if _uses_httpx():
-        import httpx
+    """The base class of what the HTTP library under huggingface_hub raises for a broken connection.
 
-        broken: type[Exception] = httpx.HTTPError
-    else:
-        import requests
+    The library is found by its session: requests before 1.0, httpx from there, httpx2 from 2.4.
+    """
+    from huggingface_hub import get_session
 
-        broken = requests.RequestException
+    library = import_module(type(get_session()).__module__.partition(".")[0])
+    broken: type[Exception] = library.HTTPError if _uses_httpx() else library.RequestException
     return broken
 
 

@@ -6,7 +6,7 @@ its strength of 0.5): what enters q, k, v, gate and up is divided through the no
 the scales of up's rows. What enters attn_output stays as it is: v goes to the cache, which the decode graph reads too.
 
 Next-token KL divergence from the unquantized source's, simulated in float32 over 344 positions of English, `tiny`:
-weights alone 0.003 nats; with activations a scale a row 0.029; smoothed 0.008. With 7-bit weights alone 0.011.
+weights alone 0.003 nats; with activations a scale a row 0.029; smoothed 0.008.
 
 Embedding, output, norms and rotary tables are the decode graph's and lie in decoder.onnx.data once.
 """
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from npc_engine.inference.onnx_session import open_session
-from npc_engine.inference.spec import PrefillBits
+from npc_engine.inference.spec import PrefillCode
 from npc_engine.models.graph import DecoderGraph
 from npc_engine.models.graph_writer import GraphWriter
 from npc_engine.models.weights import DecoderConfig, SourceTensor
@@ -30,6 +30,12 @@ from npc_engine.models.weights import DecoderConfig, SourceTensor
 Peaks = Mapping[str, NDArray[np.float32]]
 """By product (`blk.0.attn_qkv`), the largest magnitude of each channel that enters it, (columns,) float32."""
 
+MAX_CODE: PrefillCode = 127
+"""The largest int8 weight code where int8 products are exact."""
+MAX_CODE_SATURATING: PrefillCode = 100
+"""The largest weight code where pairs of products saturate in 16 bits. A pair can exceed them beyond 63 already, but
+hardly ever does below 100, and coarser codes cost more than that: KL on `tiny` at 127, 112, 100, 90, 80 and 63 is 0.0228,
+0.0217, 0.0174, 0.0185, 0.0194 and 0.0342 nats (measured with AVX2); `base` has 0.0153 at 100 and 0.0269 at 63."""
 _STRENGTH = 0.5
 _SMALLEST = np.float32(1e-5)
 _CALIBRATION_THREADS = 4
@@ -78,26 +84,26 @@ def _inputs(config: DecoderConfig, ids: Sequence[int]) -> dict[str, NDArray[np.g
     }
 
 
-def write_prefill_graph(graph: DecoderGraph, folder: Path, *, bits: PrefillBits, peaks: Peaks) -> None:
+def write_prefill_graph(graph: DecoderGraph, folder: Path, *, max_code: PrefillCode, peaks: Peaks) -> None:
     """Write prefill.onnx and prefill.onnx.data into the folder of a decode graph.
 
     Args:
         graph: The decode graph as written there, float32.
         folder: Where the files go.
-        bits: Of the weights; 7 where the processor's products saturate with 8.
+        max_code: The largest weight code, `MAX_CODE` or `MAX_CODE_SATURATING`.
         peaks: From `measure_peaks`.
 
     Raises:
         OSError: The disk; the folder holds an unfinished graph.
     """
     with graph.writer.beside(folder / "prefill.onnx.data") as writer:
-        _PrefillGraph(graph, writer, bits, peaks).write(folder / "prefill.onnx")
+        _PrefillGraph(graph, writer, max_code, peaks).write(folder / "prefill.onnx")
 
 
 class _PrefillGraph(DecoderGraph):
-    def __init__(self, decode: DecoderGraph, writer: GraphWriter, bits: PrefillBits, peaks: Peaks) -> None:
+    def __init__(self, decode: DecoderGraph, writer: GraphWriter, max_code: PrefillCode, peaks: Peaks) -> None:
         super().__init__(decode.source, writer, decode.precision)
-        self._largest = 2 ** (bits - 1) - 1
+        self._largest = max_code
         self._peaks = peaks
         self._smoothing: dict[str, NDArray[np.float32]] = {}
 

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from gguf import GGMLQuantizationType
 from tokenizers import Tokenizer
 
 from npc_engine.config import EngineConfig
@@ -30,7 +31,10 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Precisions:
             root = tmp_path_factory.mktemp(precision)
             out = root / "model"
             out.mkdir()
-            build_decoder(write_stub_gguf(root / "stub.gguf", tied=False), out, precision=precision)  # type: ignore[arg-type]
+            # The decode graph keeps four-bit codes as they are, so that the gate measures the prefill graph alone.
+            stored = GGMLQuantizationType.Q4_0 if precision == "int4" else GGMLQuantizationType.F16
+            source = write_stub_gguf(root / "stub.gguf", tied=False, tensor_type=stored)
+            build_decoder(source, out, precision=precision)  # type: ignore[arg-type]
             built[precision] = out
         return built[precision]
 

@@ -20,7 +20,15 @@ TOLERANCE = {"fp32": 1e-4, "int8": 1e-4, "int4": 2e-2}
 
 
 def load(folder: Path, **settings: object) -> Decoder:
-    defaults = {"threads": 1, "device": "cpu", "max_context_tokens": 256, "prefill_chunk_tokens": 64, "num_slots": 4}
+    """The decode graph alone; test_prefill_graph.py has the other."""
+    defaults = {
+        "threads": 1,
+        "device": "cpu",
+        "max_context_tokens": 256,
+        "prefill_chunk_tokens": 64,
+        "num_slots": 4,
+        "prefill_graph": False,
+    }
     return Decoder.load(folder, config=EngineConfig(**(defaults | settings)))  # type: ignore[arg-type]
 
 
