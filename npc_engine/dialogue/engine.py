@@ -14,6 +14,7 @@ from npc_engine import __version__
 from npc_engine.actions.choose import ActionChooser
 from npc_engine.config import EngineConfig
 from npc_engine.dialogue.character import Character
+from npc_engine.dialogue.memory import StatementStore
 from npc_engine.dialogue.session import Conversation
 from npc_engine.errors import (
     ConfigError,
@@ -105,6 +106,7 @@ class Dialogue:
         }
         for character in self._characters.values():
             character.tell_apart_from([other for other in self._characters.values() if other is not character])
+        self._statements = StatementStore()
         self._engine = engine
         self._encoder = encoder
         self._config = config
@@ -188,6 +190,7 @@ class Dialogue:
             player_name=player_name,
             state=GameState.parse(state or {}),
             actions=_offered(character.sheet, actions),
+            statements=self._statements.of(character_id, player_id),
             config=self._config,
         )
         self._conversations[conversation.id] = conversation

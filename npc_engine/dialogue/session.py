@@ -18,7 +18,7 @@ from npc_engine.dialogue.admission import one_line
 from npc_engine.dialogue.character import Character
 from npc_engine.dialogue.events import ActionCall, TurnEvent
 from npc_engine.dialogue.grounding import Grounding, Premise, WorldEvent
-from npc_engine.dialogue.memory import History
+from npc_engine.dialogue.memory import History, Statements
 from npc_engine.dialogue.speaking import Reply
 from npc_engine.dialogue.stop import StopReason, StopSignal
 from npc_engine.dialogue.trace import Trace
@@ -51,6 +51,7 @@ class Conversation:
         actions: What the game can run of the sheet's actions.
         events: What the game has told the character happened.
         history: What was said.
+        statements: What the character has told this player about herself beyond her sheet, here or in an earlier talk.
         pending: An action the character has offered and the player has not agreed to yet.
         listeners: Names under which the model may not go on talking.
     """
@@ -63,6 +64,7 @@ class Conversation:
         player_name: str | None,
         state: GameState,
         actions: tuple[ActionSpec, ...],
+        statements: Statements,
         config: EngineConfig,
     ) -> None:
         self.id = secrets.token_hex(8)
@@ -72,6 +74,7 @@ class Conversation:
         self.actions = actions
         self.events: list[WorldEvent] = []
         self.history = History()
+        self.statements = statements
         self.pending: Choice | None = None
         self.listeners = (player_name,) if player_name else ()
         self._config = config

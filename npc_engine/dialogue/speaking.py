@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from npc_engine.dialogue.controls import LengthBudget
@@ -42,9 +42,14 @@ class Reply:
     """What the player has heard of a reply so far, and how it ended."""
 
     text: str = ""
-    num_sentences: int = 0
+    sentences: list[str] = field(default_factory=list)
     finish_reason: FinishReason = "stop"
     source: ReplySource = "none"
+
+    @property
+    def num_sentences(self) -> int:
+        """How many sentences were heard."""
+        return len(self.sentences)
 
 
 async def speak(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
@@ -274,4 +279,4 @@ def _say_sentence(turn: Turn, sentence: str) -> Iterator[TurnEvent]:
 def _end_sentence(turn: Turn, sentence: str) -> Iterator[TurnEvent]:
     turn.trace.mark("time_to_first_sentence_s")
     yield Sentence(index=turn.reply.num_sentences, text=sentence)
-    turn.reply.num_sentences += 1
+    turn.reply.sentences.append(sentence)

@@ -15,6 +15,7 @@ from npc_engine.dialogue.acting import act
 from npc_engine.dialogue.admission import admit
 from npc_engine.dialogue.controls import INACTIVE_CONTROLS
 from npc_engine.dialogue.events import TurnEnd, TurnEvent
+from npc_engine.dialogue.extending import extension
 from npc_engine.dialogue.memory import Exchange
 from npc_engine.dialogue.route import talk_route
 from npc_engine.dialogue.speaking import speak, speak_authored
@@ -81,6 +82,7 @@ async def ground(turn: Turn) -> None:
                 said_before=tuple(text for text in (last.player, last.reply) if text) if last else (),
                 state=turn.conversation.state,
                 events=tuple(turn.conversation.events),
+                statements=turn.conversation.statements.all,
             )
         )
     is_task = bool(turn.candidate_actions) or turn.conversation.pending is not None
@@ -94,8 +96,11 @@ async def ground(turn: Turn) -> None:
 
 
 def commit(turn: Turn) -> None:
-    """Remember what the player heard, and what was offered if that was heard."""
+    """Remember what the player heard, what it adds to the character, and what was offered if that was heard."""
     turn.conversation.pending = turn.offer
     turn.conversation.history.add(Exchange(player=turn.line, reply=turn.reply.text))
+    new = extension(turn.line, turn.reply.sentences, turn.grounding) if turn.reply.source == "model" else None
+    if new is not None:
+        turn.trace.data["extended"] = turn.conversation.statements.add(question=turn.line, text=new).id
     turn.trace.stage("commit", "kept in memory; durable memory is not built yet")
     turn.trace.mark("total_s")

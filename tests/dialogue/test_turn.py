@@ -491,3 +491,35 @@ async def test_an_offer_that_was_not_made_aloud_cannot_be_taken(sheet, reciter, 
         async with aclosing(conversation.say(SELL)) as turn:
             await anext(turn)
         assert (await say(conversation, "Yes.")).calls == []
+
+
+# --- what a reply adds to the character ---------------------------------------------------------
+
+
+async def test_an_answer_that_no_fact_gives_is_found_again_in_a_later_talk(sheet, reciter, word_encoder):
+    model = reciter("I wear", " green", " on Sundays.", call=CALL_NONE)
+    question = "Which colour do you wear?"
+    async with talking(sheet, model=model, encoder=word_encoder) as dialogue:
+        first = await say(dialogue.open_conversation("mara", player_id="p"), question)
+        again = await say(dialogue.open_conversation("mara", player_id="p"), question)
+        stranger = await say(dialogue.open_conversation("mara", player_id="q"), question)
+    assert first.trace["extended"] == "said:1"
+    assert [one["kind"] for one in first.trace["premises"] if one["id"] == "said:1"] == []
+    assert (again.trace["premises"][0]["id"], again.trace["premises"][0]["text"]) == (
+        "said:1",
+        "I wear green on Sundays.",
+    )
+    assert "extended" not in again.trace
+    assert all(one["kind"] != "said" for one in stranger.trace["premises"])
+
+
+async def test_what_a_fact_answers_and_authored_lines_add_nothing(sheet, reciter, word_encoder):
+    model = reciter("I live", " nowhere", " at all.", call=CALL_NONE)
+    async with talking(sheet, model=model, encoder=word_encoder) as dialogue:
+        conversation = dialogue.open_conversation("mara", player_id="p")
+        known = await say(conversation, "Do you live beside the old mill?")
+        unknown = await say(conversation, "Do you like dragons?")
+    assert unknown.end.source == "fallback"
+    assert "extended" not in known.trace
+    assert "extended" not in unknown.trace
+    assert conversation.statements.all == ()
