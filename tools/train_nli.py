@@ -3,6 +3,7 @@
 python -m tools.train_nli train    --data DIR --base DIR --out DIR  train, calibrate, export, measure: the one command
 python -m tools.train_nli export   --data DIR --run DIR --out DIR   export and calibrate the best weights of a run
 python -m tools.train_nli evaluate --data DIR --model DIR           measure any classifier folder
+python -m tools.train_nli thresholds --data DIR --model DIR --encoder DIR --sheets DIR   fit the judge's thresholds
 python -m tools.train_nli generate --data DIR --out FILE            write the generated pairs, to be read
 
 DIR of --data is the folder that holds `nli/`, `light_repo/` and `spc/`; --base is a MiniLM-like encoder (config.json,
@@ -25,7 +26,10 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import TextColumn, TimeRemainingColumn
 
-from tools.nli import curriculum, data
+from npc_engine.config import EngineConfig
+from npc_engine.inference.encoder import SentenceEncoder
+from npc_engine.sheets.loader import load_sheets
+from tools.nli import curriculum, data, thresholds
 from tools.nli.baselines import Cosine, HypothesisOnly
 from tools.nli.evaluate import Score, evaluate, folder_score, held_out_sets, pair_file, table, test_sets
 from tools.nli.export import export, reference_score
@@ -43,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
         run_export(options, options.run)
     elif options.command == "evaluate":
         run_evaluate(options)
+    elif options.command == "thresholds":
+        run_thresholds(options)
     else:
         run_generate(options)
     return 0
@@ -52,11 +58,11 @@ def parser() -> argparse.ArgumentParser:
     main_parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = main_parser.add_subparsers(dest="command", required=True)
     defaults = Recipe(num_steps=3700)
-    for name in ("train", "export", "evaluate", "generate"):
+    for name in ("train", "export", "evaluate", "thresholds", "generate"):
         command = commands.add_parser(name)
         command.add_argument("--data", type=Path, required=True, help="folder that holds nli/, light_repo/ and spc/")
         command.add_argument("--seed", type=int, default=defaults.seed)
-        if name != "evaluate":
+        if name not in ("evaluate", "thresholds"):
             command.add_argument("--out", type=Path, required=True, help="where the result goes")
         if name == "train":
             command.add_argument("--base", type=Path, required=True, help="folder of the encoder to start from")
@@ -66,10 +72,15 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--threads", type=int, default=defaults.num_threads)
         if name == "export":
             command.add_argument("--run", type=Path, required=True, help="the --out of a training run")
-        if name == "evaluate":
+        if name in ("evaluate", "thresholds"):
             command.add_argument(
                 "--model", type=Path, required=True, help="classifier.onnx, classifier.json, tokenizer.json"
             )
+        if name == "thresholds":
+            command.add_argument("--encoder", type=Path, required=True, help="an encoder folder: finds what is near")
+            command.add_argument("--sheets", type=Path, required=True, help="sheets that hold together")
+            command.add_argument("--without", nargs="*", default=[], help="ids of sheets that play no part")
+        if name == "evaluate":
             command.add_argument("--run", type=Path, help="measure the float32 weights of this run beside the folder")
             command.add_argument("--encoder", type=Path, help="an encoder folder, for the cosine baseline")
             command.add_argument("--json", type=Path, help="write the figures here")
@@ -146,6 +157,21 @@ def run_evaluate(options: argparse.Namespace) -> None:
             json.dumps({name: [asdict(one) for one in some] for name, some in found.items()}, indent=1) + "\n",
             encoding="utf-8",
         )
+
+
+def run_thresholds(options: argparse.Namespace) -> None:
+    _, held_out = read_all(options)
+    sheets = [sheet for sheet in load_sheets([options.sheets]).values() if sheet.id not in options.without]
+    encoder = SentenceEncoder.load(options.encoder, config=EngineConfig(device="cpu"))
+    score = folder_score(options.model)
+    found = {
+        "contradiction": (thresholds.contradictions(score, sheets, encoder, held_out, seed=options.seed), 0.02),
+        "secret": (thresholds.secrets(score, sheets, encoder, seed=options.seed), 0.01),
+        "support": (thresholds.support(score, held_out, seed=options.seed), 0.05),
+    }
+    console.print(f"sheets: {', '.join(sheet.id for sheet in sheets)}")
+    for name, (scores, share) in found.items():
+        print(thresholds.table(name, scores, max_false_alarm_share=share) + "\n")
 
 
 def run_generate(options: argparse.Namespace) -> None:
