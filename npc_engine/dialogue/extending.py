@@ -9,27 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from npc_engine.dialogue.disclaimer import says_not_knowing
 from npc_engine.dialogue.grounding import Grounding
+from npc_engine.dialogue.open_questions import OPEN_SCORE, asks_about_you
+from npc_engine.guard.disclaimer import says_not_knowing
 
-# A line whose best authored premise scores below this is answered by none: see docs/log.md, "Which questions are open".
-OPEN_SCORE = 0.55
 # A statement at least this close answers the line already. A starting value: 60 rewordings found theirs at 0.46 and up.
 SAID_SCORE = 0.75
 # A longer answer without a word of the speaker's own is about something else: "Blue." is kept, a saying is not.
 MAX_BARE_WORDS = 5
-_ASKS = re.compile(
-    r"^\W*(?:and |but |so |well,? )?(?:who|what|when|where|which|whose|whom|why|how|do|does|did|are|were|is|was|have|"
-    r"has|had|can|could|will|would|should|tell me|describe)\b",
-    re.IGNORECASE,
-)
 _YOU = re.compile(r"\b(?:you|your|yours|yourself)\b", re.IGNORECASE)
 _I = re.compile(r"\b(?:I|[Mm]y|[Mm]ine)\b")
-
-
-def asks_about_you(line: str) -> bool:
-    """Whether a line is a question about the one who is spoken to."""
-    return bool(_YOU.search(line)) and ("?" in line or bool(_ASKS.search(line)))
 
 
 def extension(line: str, sentences: Sequence[str], grounding: Grounding) -> str | None:

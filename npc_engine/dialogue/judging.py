@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from npc_engine.dialogue.drafting import Draft, Drafted
 from npc_engine.dialogue.grounding import Premise
+from npc_engine.dialogue.open_questions import names_a_stranger, needs_support
 from npc_engine.guard.judge import JudgeContext
 from npc_engine.guard.nearest import Held, StatementIndex
 from npc_engine.guard.repair import edited
@@ -60,6 +61,7 @@ class Bench:
             "by": self._judge.means,
             "num_passive": sum(len(held.index.statements) for held in context.passive) + len(said),
             "num_hidden": len(context.rules.hidden),
+            "needs_support": context.needs_support,
             "sentences": [],
         }
         turn.trace.data["judge"] = self._record
@@ -206,6 +208,7 @@ class Bench:
             ],
             "contradiction": _rounded(verdict.contradiction),
             "support": _rounded(verdict.support),
+            "grounded": _rounded(verdict.grounded),
             "supported_by": verdict.supported_by,
             "num_judged": verdict.num_judged,
         }
@@ -268,8 +271,14 @@ async def open_bench(turn: Turn, premises: Sequence[Premise]) -> Bench:
         active=active,
         hidden=Held(index=character.knowledge.index, holds=~view.holds) if view.hidden else None,
         question=turn.line if _ASKS.search(turn.line) else "",
+        needs_support=not turn.results and _needs_support(turn, allowed),
     )
     return Bench(turn, context, said)
+
+
+def _needs_support(turn: Turn, allowed: Allowed) -> bool:
+    stranger = names_a_stranger(turn.line, talk=allowed.talk, told=allowed.told, world_words=allowed.world_words)
+    return turn.route is not Route.TASK and needs_support(turn.line, turn.grounding, is_stranger_named=stranger)
 
 
 def _said(turn: Turn) -> list[Statement]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from npc_engine.guard.disclaimer import says_not_knowing
 from npc_engine.guard.nearest import Held
 from npc_engine.guard.rules import RuleContext, broken_rules, is_deed
 from npc_engine.guard.verdict import CONTRADICTION, ENTAILMENT, Embedder, Nli, Reason, Statement, Thresholds, Verdict
@@ -32,6 +33,7 @@ class JudgeContext:
         active: The premises of this turn, which its claims should follow from.
         hidden: Statements that must not be said; the same ones as in `rules`, with embeddings.
         question: The player's line where it asks, else empty: a short sentence is judged as its answer.
+        needs_support: Whether a claim has to follow from some statement: the player asks for what no premise answers.
     """
 
     rules: RuleContext = field(default_factory=RuleContext)
@@ -40,6 +42,7 @@ class JudgeContext:
     active: Sequence[Statement] = ()
     hidden: Held | None = None
     question: str = ""
+    needs_support: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,12 @@ class Judge:
             for row, embedding in zip(claims, embeddings, strict=True)
             for pair in self._pairs(row, sentences[row], embedding, context)
         ]
-        if not pairs:
+        if not pairs and not context.needs_support:
             return verdicts
         scores = await self._nli.scores([(pair.premise, pair.hypothesis) for pair in pairs])
         for row in claims:
             mine = [index for index, pair in enumerate(pairs) if pair.row == row]
-            if mine:
+            if mine or context.needs_support:
                 verdicts[row] = self._verdict(sentences[row], [pairs[index] for index in mine], scores[mine], context)
         return verdicts
 
@@ -139,6 +142,7 @@ class Judge:
     ) -> Verdict:
         contradicted: dict[str, float] = {}
         supported: dict[str, float] = {}
+        grounded = 0.0
         revealed: dict[str, float] = {}
         for pair, score in zip(pairs, scores, strict=True):
             name, entailed = pair.statement.id, float(score[ENTAILMENT])
@@ -146,15 +150,18 @@ class Judge:
                 contradicted[name] = max(contradicted.get(name, 0.0), float(score[CONTRADICTION]))
             if pair.may_support:
                 supported[name] = max(supported.get(name, 0.0), entailed)
+            if pair.may_contradict or pair.may_support:
+                grounded = max(grounded, entailed)
             if pair.may_reveal:
                 revealed[name] = min(revealed.get(name, 1.0), entailed)
         support = max(supported.values(), default=None)
         best = max(supported, key=lambda name: supported[name]) if supported else None
         return Verdict(
             sentence=sentence,
-            reasons=tuple(self._reasons(sentence, contradicted, revealed, support, context)),
+            reasons=tuple(self._reasons(sentence, contradicted, revealed, support, grounded, context)),
             contradiction=max(contradicted.values(), default=None),
             support=support,
+            grounded=grounded if contradicted or supported else None,
             supported_by=best if support is not None and support >= self.thresholds.support else None,
             num_judged=len(pairs),
         )
@@ -165,6 +172,7 @@ class Judge:
         contradicted: dict[str, float],
         revealed: dict[str, float],
         support: float | None,
+        grounded: float,
         context: JudgeContext,
     ) -> Iterator[Reason]:
         for name, score in sorted(revealed.items(), key=lambda item: -item[1]):
@@ -177,6 +185,8 @@ class Judge:
         is_unsupported = support is not None and support < self.thresholds.support
         if context.rules.deeds == "by_result" and is_unsupported and is_deed(sentence):
             yield Reason(kind="unsupported", statement_id=None, score=1.0 - (support or 0.0), span=sentence)
+        if context.needs_support and grounded < self.thresholds.support and not says_not_knowing(sentence):
+            yield Reason(kind="ungrounded", statement_id=None, score=1.0 - grounded, span=sentence)
 
 
 def is_claim(sentence: str) -> bool:

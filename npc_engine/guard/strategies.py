@@ -118,7 +118,7 @@ def _by_likelihood(scores: Scores) -> float:
 
 
 _NONE: frozenset[ReasonKind] = frozenset()
-_NLI_ONLY: frozenset[ReasonKind] = frozenset({"contradiction", "unsupported"})
+_NLI_ONLY: frozenset[ReasonKind] = frozenset({"contradiction", "unsupported", "ungrounded"})
 STRATEGIES: dict[str, Strategy] = {
     "rules": Strategy(draws="lazily", uses_nli=False, ignores=_NONE, rank=_by_judge),
     "judge": Strategy(draws="by_device", uses_nli=True, ignores=_NONE, rank=_by_judge),

@@ -16,6 +16,7 @@ StatementKind = Literal["fact", "event", "relationship", "action_result", "said"
 ReasonKind = Literal[
     "contradiction",
     "unsupported",
+    "ungrounded",
     "number",
     "name",
     "instruction",
@@ -72,6 +73,7 @@ class Verdict:
         contradiction: Highest probability that a statement contradicts it; None without an NLI model, or where the
             sentence claims nothing.
         support: Highest probability that an active statement entails it; None likewise, and without such statements.
+        grounded: Highest probability that any statement at all entails it; None likewise.
         supported_by: The active statement of that probability, where `Thresholds.support` is reached.
         num_judged: Pairs that the NLI model was asked about.
     """
@@ -80,6 +82,7 @@ class Verdict:
     reasons: tuple[Reason, ...]
     contradiction: float | None = None
     support: float | None = None
+    grounded: float | None = None
     supported_by: str | None = None
     num_judged: int = 0
 

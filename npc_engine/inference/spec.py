@@ -48,8 +48,8 @@ class DecoderSpec(_Spec):
     Attributes:
         max_context_tokens: The model's own limit, not a slot's length.
         prefill_precision: Of `prefill.onnx`; `none` where the folder holds none.
-        prefill_max_code: The largest of the prefill graph's weight codes: 127, or less where the processor that built it
-            saturates.
+        prefill_max_code: The largest of the prefill graph's weight codes: 127, or less where the processor that built
+            it saturates.
         prefill_kl_nats: The gate's figure: mean KL divergence of the next token from the decode graph's, in nats. It
             is there too where it was too high and the prefill graph was left out.
         prefill_agreement: The share of the gate's positions at which both graphs put the same token first.

@@ -34,8 +34,8 @@ MAX_CODE: PrefillCode = 127
 """The largest int8 weight code where int8 products are exact."""
 MAX_CODE_SATURATING: PrefillCode = 100
 """The largest weight code where pairs of products saturate in 16 bits. A pair can exceed them beyond 63 already, but
-hardly ever does below 100, and coarser codes cost more than that: KL on `tiny` at 127, 112, 100, 90, 80 and 63 is 0.0228,
-0.0217, 0.0174, 0.0185, 0.0194 and 0.0342 nats (measured with AVX2); `base` has 0.0153 at 100 and 0.0269 at 63."""
+hardly ever does below 100, and coarser codes cost more than that: KL on `tiny` at 127, 112, 100, 90, 80 and 63 is
+0.0228, 0.0217, 0.0174, 0.0185, 0.0194 and 0.0342 nats (measured with AVX2); on `base` 0.0153 at 100, 0.0269 at 63."""
 _STRENGTH = 0.5
 _SMALLEST = np.float32(1e-5)
 _CALIBRATION_THREADS = 4

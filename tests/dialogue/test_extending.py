@@ -2,8 +2,9 @@
 
 import pytest
 
-from npc_engine.dialogue.extending import OPEN_SCORE, SAID_SCORE, asks_about_you, extension
+from npc_engine.dialogue.extending import SAID_SCORE, extension
 from npc_engine.dialogue.grounding import Grounding, Premise
+from npc_engine.dialogue.open_questions import OPEN_SCORE
 from npc_engine.sheets.schema import UnknownTopic
 
 LINE = "What is your favourite colour?"
@@ -15,21 +16,6 @@ def found(*premises, topic=None):
         for number, (kind, score) in enumerate(premises)
     )
     return Grounding(premises=made, unknown_topic=topic, num_candidates=0, num_hidden=0)
-
-
-@pytest.mark.parametrize(
-    ("line", "asks"),
-    [
-        (LINE, True),
-        ("Tell me about yourself.", True),
-        ("And do you snore", True),
-        ("You look tired.", False),
-        ("What does a sword cost?", False),
-        ("Your move, smith.", False),
-    ],
-)
-def test_questions_about_the_one_who_is_spoken_to(line, asks):
-    assert asks_about_you(line) is asks
 
 
 @pytest.mark.parametrize(

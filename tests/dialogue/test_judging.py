@@ -255,6 +255,7 @@ async def test_the_trace_tells_what_was_judged(sheet, reciter, word_encoder):
             "reasons": [],
             "contradiction": 0.05,
             "support": 0.9,
+            "grounded": 0.9,
             "supported_by": "price-sword",
             "num_judged": judged["sentences"][0]["num_judged"],
         }

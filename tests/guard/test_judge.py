@@ -75,6 +75,19 @@ async def test_a_deed_must_follow_from_the_result():
     assert (await asks.judge("It is a loud bell, that one.", context)).is_sayable
 
 
+async def test_where_support_is_needed_a_claim_follows_from_something_or_says_that_nobody_knows():
+    passive = [Held(index=index("The mill stands by the river."))]
+    open_question = JudgeContext(rules=FREE, passive=passive, question="Who built the mill?", needs_support=True)
+    entails = judge(("by the river", "near water", "entailment"))
+    giant = "A giant did, with both his hands."
+    (reason,) = (await entails.judge(giant, open_question)).reasons
+    assert (reason.kind, reason.score) == ("ungrounded", pytest.approx(0.95))
+    for sentence in ("That mill there is near water.", "I do not know who did.", "Who would ask me that?"):
+        assert (await entails.judge(sentence, open_question)).is_sayable
+    assert (await entails.judge(giant, JudgeContext(rules=FREE, passive=passive))).is_sayable
+    assert not (await entails.judge(giant, JudgeContext(needs_support=True))).is_sayable
+
+
 async def test_a_secret_needs_entailment_both_ways():
     hidden = Held(index=index("My chest holds gold."))
     context = JudgeContext(hidden=hidden)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from npc_engine.dialogue.disclaimer import says_not_knowing
 from npc_engine.dialogue.lexical import terms
+from npc_engine.guard.disclaimer import says_not_knowing
 from npc_engine.sheets.fields import Answer
 from npc_engine.sheets.questions import answers
 from npc_engine.sheets.schema import CharacterSheet

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npc_engine.dialogue.disclaimer import says_not_knowing
+from npc_engine.guard.disclaimer import says_not_knowing
 from npc_engine.sheets.conditions import GameState
 from npc_engine.sheets.questions import answers
 from npc_engine.sheets.schema import CharacterSheet

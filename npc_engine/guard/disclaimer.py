@@ -1,7 +1,7 @@
 """Does a reply say that the speaker does not know? A rule over wordings, for English.
 
 What is not covered: a reply that evades without saying so ("Lovely weather, is it not?"), irony, other languages.
-tests/dialogue/test_disclaimer.py holds the rule to the shipped sheets: their lines of not knowing, and their facts.
+tests/guard/test_disclaimer.py holds the rule to the shipped sheets: their lines of not knowing, and their facts.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 import pytest
 
-from npc_engine.dialogue.disclaimer import says_not_knowing
+from npc_engine.guard.disclaimer import says_not_knowing
 from npc_engine.sheets.library import shipped_sheets_dir
 from npc_engine.sheets.loader import load_sheets
 
