@@ -80,6 +80,12 @@ class EngineConfig(BaseSettings):
     # Server
     address: str = Field("tcp://127.0.0.1:5570", description="ZeroMQ address the server binds")
     curve_secret_key_file: Path | None = Field(None, description="server CURVE certificate; needed off loopback")
+    websocket_address: str | None = Field(
+        None, description="WebSocket address, loopback only, such as `ws://127.0.0.1:5571`; none: that door is off"
+    )
+    websocket_origins: tuple[str, ...] = Field(
+        (), description="origins of the pages that may use it, such as `https://game.example`; others are refused"
+    )
     max_frame_bytes: int = Field(1 << 20, ge=1024, description="largest message accepted")
     max_message_depth: int = Field(16, ge=4, description="deepest nesting accepted in a message")
     max_text_chars: int = Field(2000, ge=16, description="longest player line or world event")

@@ -12,7 +12,7 @@ from npc_engine.config import EngineConfig
 from npc_engine.dialogue.events import ActionCall, Sentence, Token, TurnEnd
 from npc_engine.errors import InvalidState, Overloaded, UnknownActionCall, UnknownCharacter
 from npc_engine.protocol.messages import PROTOCOL_VERSION
-from npc_engine.server.zmq_server import ZmqServer
+from npc_engine.server.server import Server
 
 PATIENCE_S = 10.0
 
@@ -170,6 +170,10 @@ class RunningServer:
     def address(self):
         return self._server.address
 
+    @property
+    def websocket_address(self):
+        return self._server.websocket_address
+
     def stop(self):
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._server.stop)
@@ -187,7 +191,7 @@ class RunningServer:
 
     async def _serve(self):
         self._loop = asyncio.get_running_loop()
-        self._server = ZmqServer(self.dialogue, config=self.config)
+        self._server = Server(self.dialogue, config=self.config)
         await self._server.startup()
         self._is_up.set()
         await self._server.serve()

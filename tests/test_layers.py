@@ -30,6 +30,7 @@ MAY_IMPORT = {
         "inference",
         "models",
         "sheets",
+        "guard",
         "dialogue",
         "server",
         "client",

@@ -7,6 +7,7 @@ into the user's cache, and runs the task. Every step is skipped when it has been
     python tools/dev.py test [ARGS...]   lint, types, and all tests that this machine can run; ARGS go to pytest
     python tools/dev.py play [CHARACTER] talk to a character in the terminal
     python tools/dev.py setup            only the virtual environment
+    python tools/dev.py toolchains       installs what the tests of bindings/ need (root on Debian), or says it
 """
 
 from __future__ import annotations
@@ -25,11 +26,25 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / "installed-from"
 MIN_PYTHON = (3, 11)
 
+# For the tests of bindings/. Node.js is not among the packages: Debian's own may be older than 18.
+DEBIAN_PACKAGES = (
+    *("mono-mcs", "mono-runtime", "libzmq3-dev", "libmsgpack-cxx-dev", "cmake", "g++", "godot3-server", "chromium"),
+)
+# gdtoolkit checks the GDScript binding's style and syntax.
+PYTHON_TOOLS = ("gdtoolkit>=4.2,<5",)
+TOOLCHAINS = {
+    "node": "Node.js 18 or newer with npm: bindings/javascript; then `npm ci` in that folder",
+    "chromium": "Chromium: bindings/javascript in a browser",
+    "mcs": "Mono's compiler and runtime: bindings/csharp",
+    "cmake": "CMake, a C++17 compiler, libzmq and msgpack-cxx: bindings/cpp",
+    "godot3-server": "Godot 3 without a display: bindings/gdscript",
+}
+
 
 def main(arguments: list[str]) -> int:
     """Run one task; the exit status is the task's."""
     task, rest = (arguments[0], arguments[1:]) if arguments else ("help", [])
-    tasks = {"demo": demo, "test": test, "play": play, "setup": lambda _: 0}
+    tasks = {"demo": demo, "test": test, "play": play, "setup": lambda _: 0, "toolchains": toolchains}
     if task not in tasks:
         print(__doc__)
         return 0 if task in ("help", "-h", "--help") else 2
@@ -59,6 +74,29 @@ def test(arguments: list[str]) -> int:
         if status := run([str(PYTHON), "-m", *step]):
             return status
     return 0
+
+
+def toolchains(arguments: list[str]) -> int:
+    """Install what bindings/ need; the tests of a binding whose toolchain is missing are skipped."""
+    if run([str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *PYTHON_TOOLS]):
+        print(f"Installing {' '.join(PYTHON_TOOLS)} failed; the lines above say why.")
+        return 1
+    if shutil.which("apt-get") is None or not hasattr(os, "geteuid") or os.geteuid() != 0:
+        print("Only root on Debian (or Ubuntu) can have the rest installed from here. What the tests look for:")
+        for program, what in TOOLCHAINS.items():
+            print(f"  {'found' if shutil.which(program) else 'missing':<8} {program:<14} {what}")
+        print(f"As root on Debian: apt-get install {' '.join(DEBIAN_PACKAGES)}")
+        return 0
+    install = ["apt-get", "install", "--yes", "--no-install-recommends", *DEBIAN_PACKAGES]
+    if run(["apt-get", "update", "-qq"]) or run(install):
+        print("apt-get failed; the lines above say why. Run the same command again to go on.")
+        return 1
+    if shutil.which("npm") is None:
+        print(
+            "npm comes with Node.js 18 or newer, which this system does not have: the JavaScript tests will be skipped."
+        )
+        return 0
+    return subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=ROOT / "bindings" / "javascript").returncode
 
 
 def set_up() -> None:

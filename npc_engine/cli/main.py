@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import npc_engine
-from npc_engine.cli import bench, demo, doctor, models, play, serve, sheet
+from npc_engine.cli import bench, conformance, demo, doctor, models, play, serve, sheet
 from npc_engine.cli.console import print_error
 from npc_engine.errors import NpcEngineError
 
@@ -44,6 +44,7 @@ app.command("demo")(demo.demo)
 app.command("play")(play.play)
 app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
+app.command("conformance-server")(conformance.conformance_server)
 models.app.command("bench")(bench.bench)
 app.add_typer(models.app, name="models")
 app.add_typer(sheet.app, name="sheet")

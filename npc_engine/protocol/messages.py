@@ -353,13 +353,13 @@ def parse_request(fields: Mapping[str, Any]) -> Request:
 
 
 def parse_reply(fields: Mapping[str, Any]) -> Reply:
-    """Make a server's message from its decoded fields.
+    """Make a server's message from its decoded fields; fields that a newer server added are left out.
 
     Raises:
         UnknownKind: No message a server may send has this kind.
-        InvalidMessage: A field is missing, unknown, or of the wrong type or size.
+        InvalidMessage: A field is missing, or of the wrong type or size.
     """
-    return _validated(_model(fields, REPLIES), fields)
+    return _validated(_model(fields, REPLIES), fields, extra="ignore")
 
 
 def _model(fields: Mapping[str, Any], table: Mapping[str, type[M]]) -> type[M]:
@@ -371,9 +371,9 @@ def _model(fields: Mapping[str, Any], table: Mapping[str, type[M]]) -> type[M]:
     return table[kind]
 
 
-def _validated(model: type[M], fields: Mapping[str, Any]) -> M:
+def _validated(model: type[M], fields: Mapping[str, Any], *, extra: Literal["forbid", "ignore"] = "forbid") -> M:
     try:
-        return model.model_validate(dict(fields))
+        return model.model_validate(dict(fields), extra=extra)
     except ValidationError as error:
         # Never the input itself: it may be long, and it may be the player's.
         problems = error.errors(include_url=False, include_context=False, include_input=False)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from npc_engine.errors import ConfigError, UnsafeBind
 
 ALLOWED_CLIENTS_FOLDER = "clients"
 
+_WEBSOCKET_ADDRESS = re.compile(r"ws://(?P<host>\[[^\]]+\]|[^:/\[\]]+):(?P<port>\d{1,5})/?")
 _TCP_ADDRESS = re.compile(r"tcp://(?P<host>\[[^\]]+\]|[^:\[\]]+):(?P<port>\d{1,5}|\*)")
 
 
@@ -72,13 +74,41 @@ def parse_address(address: str) -> BindAddress:
     return BindAddress(endpoint=f"tcp://{host}:{port}", is_loopback=ip.is_loopback, is_ipv6=ip.version == 6)
 
 
+def parse_websocket_address(address: str) -> tuple[str, int]:
+    """Host and port of a WebSocket address; refuses what other machines can reach.
+
+    Raises:
+        ConfigError: Not `ws://HOST:PORT`.
+        UnsafeBind: The host is not loopback.
+    """
+    match = _WEBSOCKET_ADDRESS.fullmatch(address)
+    if match is None or int(match["port"]) > 65535:
+        raise ConfigError(
+            f"websocket_address {address!r} is not ws://HOST:PORT", hint="for example ws://127.0.0.1:5571"
+        )
+    # As at the ZeroMQ door: no hosts file may widen it.
+    host = "127.0.0.1" if match["host"] == "localhost" else match["host"].strip("[]")
+    with suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback:
+            return host, int(match["port"])
+    raise UnsafeBind(
+        f"{address} can be reached from other machines, and this door has no encryption of its own",
+        hint="bind ws://127.0.0.1:PORT and let a reverse proxy with TLS and authentication stand before it",
+    )
+
+
 def check_listening(config: EngineConfig) -> tuple[BindAddress, ServerKeys | None]:
     """Where this configuration listens and with which keys; refuses to listen where others can reach without any.
 
+    Returns:
+        The ZeroMQ address and its keys.
+
     Raises:
-        UnsafeBind: The address is not loopback and there are no keys.
-        ConfigError: The address or the key file is wrong.
+        UnsafeBind: The address is not loopback and there are no keys, or the WebSocket address is not loopback.
+        ConfigError: An address or the key file is wrong.
     """
+    if config.websocket_address is not None:
+        parse_websocket_address(config.websocket_address)
     address = parse_address(config.address)
     if config.curve_secret_key_file is not None:
         return address, load_keys(config.curve_secret_key_file)

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from npc_engine.config import EngineConfig
 from npc_engine.server.dialogue_port import DialoguePort
-from npc_engine.server.zmq_server import ZmqServer
+from npc_engine.server.server import Server
 
 
 class BackgroundServer:
@@ -36,7 +36,7 @@ class BackgroundServer:
         """Start and wait until clients can connect.
 
         Raises:
-            ConfigError: As `ZmqServer.startup`.
+            ConfigError: As `Server.startup`.
         """
         self._thread.start()
         self._is_ready.wait()
@@ -71,7 +71,7 @@ class BackgroundServer:
                 self._is_ready.set()
 
     async def _serve(self) -> None:
-        server = ZmqServer(self._dialogue, config=self._config)
+        server = Server(self._dialogue, config=self._config)
         await server.startup()
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         self.address = server.address

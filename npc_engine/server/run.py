@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 
 from npc_engine.config import EngineConfig
 from npc_engine.server.dialogue_port import DialoguePort
-from npc_engine.server.zmq_server import ShutdownReport, ZmqServer
+from npc_engine.server.server import Server
+from npc_engine.server.sessions import ShutdownReport
 
 # What asks a process to end besides Ctrl+C: service managers, and Ctrl+Break or a closing console on Windows.
 _STOP_SIGNALS = ("SIGTERM", "SIGBREAK")
@@ -26,15 +27,15 @@ def run_server(
         on_ready: Called with the real address once clients can connect.
 
     Raises:
-        ConfigError: As `ZmqServer.startup`.
+        ConfigError: As `Server.startup`.
         KeyboardInterrupt: A second Ctrl+C during the shutdown.
     """
     # ZeroMQ needs a loop that watches sockets, which is not the default on Windows.
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        return runner.run(_serve(ZmqServer(dialogue, config=config), on_ready))
+        return runner.run(_serve(Server(dialogue, config=config), on_ready))
 
 
-async def _serve(server: ZmqServer, on_ready: Callable[[str], None]) -> ShutdownReport:
+async def _serve(server: Server, on_ready: Callable[[str], None]) -> ShutdownReport:
     await server.startup()
     try:
         on_ready(server.address)
@@ -47,7 +48,7 @@ async def _serve(server: ZmqServer, on_ready: Callable[[str], None]) -> Shutdown
 
 
 @contextlib.contextmanager
-def _stop_signals(server: ZmqServer) -> Iterator[None]:
+def _stop_signals(server: Server) -> Iterator[None]:
     """Let the stop signals stop the server, as long as the block runs."""
     loop = asyncio.get_running_loop()
     # Not by way of SIGINT, which is ignored in a process that a shell started in its background.

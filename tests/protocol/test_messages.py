@@ -1,5 +1,9 @@
 """The tables of messages, and errors as messages."""
 
+import json
+from pathlib import Path
+
+import msgpack
 import pytest
 
 from npc_engine import errors
@@ -93,3 +97,11 @@ def test_a_code_of_a_later_release_keeps_its_group_and_its_code():
     assert (type(later), later.code) == (RequestError, "NPC377")
     assert RequestError.code == "NPC300"
     assert type(exception(messages.Error(request_id=1, code="odd", message="new", hint=""))) is NpcEngineError
+
+
+def test_a_client_leaves_out_what_a_newer_server_added():
+    vectors = json.loads((Path(__file__).parents[1] / "wire" / "messages.json").read_text(encoding="utf-8"))["messages"]
+    unpacked = [msgpack.unpackb(bytes.fromhex(one["hex"])) for one in vectors]
+    fields = next(one for one in unpacked if one["kind"] == "welcome")
+    more = fields | {"mood": "calm", "limits": fields["limits"] | {"max_moods": 3}}
+    assert parse_reply(more) == parse_reply(fields)

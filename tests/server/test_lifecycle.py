@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from npc_engine.errors import AddressInUse, ConfigError, NpcEngineError, UnsafeBind
-from npc_engine.server.zmq_server import ZmqServer
+from npc_engine.server.server import Server
 from tests.scripted import PATIENCE_S, BareClient, RunningServer, ScriptedDialogue, free_port_config
 
 
 async def refusal_at_startup(**settings):
     dialogue = ScriptedDialogue()
-    server = ZmqServer(dialogue, config=free_port_config(**settings))
+    server = Server(dialogue, config=free_port_config(**settings))
     with pytest.raises(NpcEngineError) as caught:
         await server.startup()
     assert not dialogue.started
@@ -27,7 +27,7 @@ async def test_a_taken_address_is_told_and_the_next_server_can_have_it():
     with RunningServer(free_port_config()) as server:
         address = server.address
         assert isinstance(await refusal_at_startup(address=address), AddressInUse)
-    again = ZmqServer(ScriptedDialogue(), config=free_port_config(address=address))
+    again = Server(ScriptedDialogue(), config=free_port_config(address=address))
     await again.startup()
     assert again.address == address
     await again.shutdown()
@@ -52,12 +52,12 @@ async def test_a_dialogue_that_does_not_start_leaves_nothing_bound():
     dialogue = Broken()
     config = free_port_config()
     with pytest.raises(ConfigError, match="no model"):
-        await ZmqServer(dialogue, config=config).startup()
+        await Server(dialogue, config=config).startup()
     assert dialogue.closed.is_set()
 
 
 async def test_ipv6_loopback_is_loopback():
-    server = ZmqServer(ScriptedDialogue(), config=free_port_config(address="tcp://[::1]:0"))
+    server = Server(ScriptedDialogue(), config=free_port_config(address="tcp://[::1]:0"))
     try:
         await server.startup()
     except ConfigError as error:
@@ -112,7 +112,7 @@ def test_nothing_new_begins_during_shutdown():
 
 
 def test_a_turn_that_ignores_its_cancel_does_not_hold_up_shutdown(monkeypatch, client, server):
-    monkeypatch.setattr("npc_engine.server.zmq_server.CANCEL_GRACE_S", 0.1)
+    monkeypatch.setattr("npc_engine.server.sessions.CANCEL_GRACE_S", 0.1)
     conversation_id = client.open()
     client.send("say", conversation_id=conversation_id, text="stubborn")
     client.until("token")
@@ -157,7 +157,7 @@ def test_many_turns_of_one_client_run_side_by_side(client):
 
 async def test_a_server_that_is_cancelled_shuts_down():
     dialogue = ScriptedDialogue()
-    server = ZmqServer(dialogue, config=free_port_config())
+    server = Server(dialogue, config=free_port_config())
     await server.startup()
     serving = asyncio.create_task(server.serve())
     serving.cancel()
