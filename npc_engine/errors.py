@@ -155,6 +155,66 @@ class SheetTooLarge(SheetError):
     code = "NPC106"
 
 
+class CardNotFound(SheetError):
+    """No such character card, or it cannot be opened."""
+
+    code = "NPC110"
+
+
+class CardUnknown(SheetError):
+    """The file holds no character card."""
+
+    code = "NPC111"
+
+
+class CardSyntax(SheetError):
+    """The card's JSON cannot be read: syntax, encoding, a key twice, or a number that is none."""
+
+    code = "NPC112"
+
+
+class CardPng(SheetError):
+    """A PNG is damaged, or its card's text does not decode."""
+
+    code = "NPC113"
+
+
+class CardZip(SheetError):
+    """A CHARX archive is damaged, encrypted, or names files outside itself."""
+
+    code = "NPC114"
+
+
+class CardInvalid(SheetError):
+    """The JSON is not a card: a field is missing or has a wrong type."""
+
+    code = "NPC115"
+
+
+class CardTooLarge(SheetError):
+    """A card, or the sheet made of it, is larger or deeper than is accepted."""
+
+    code = "NPC116"
+
+
+class CardNameless(SheetError):
+    """The card's name is empty, and none was given."""
+
+    code = "NPC117"
+
+
+class SheetNotWritten(SheetError):
+    """A sheet's file cannot be written, or what would stand there is no sheet; every file is as it was."""
+
+    code = "NPC118"
+
+
+class SheetName(SheetError):
+    """An id that the sheet does not have, or one that is taken already."""
+
+    code = "NPC119"
+
+
 # --- the operator: KV memory -------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""`npc-engine sheet`: check, describe and show character sheets."""
+"""`npc-engine sheet`: what writers do with sheets; each command of its own is in a `sheet_` module beside this one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
+from npc_engine.cli import sheet_ask, sheet_cards, sheet_edit, sheet_lint, sheet_new, sheet_show
+from npc_engine.cli.sheet_schema import json_schema
 from npc_engine.errors import SheetError, SheetInvalid
 from npc_engine.sheets.loader import load_sheet, sheet_files
-from npc_engine.sheets.schema import CharacterSheet, Fact
+from npc_engine.sheets.schema import CharacterSheet
 
-app = typer.Typer(name="sheet", help="Check, describe and show character sheets.", no_args_is_help=True)
+__all__ = ["app", "json_schema"]
+
+app = typer.Typer(name="sheet", help="Write, check, change and try character sheets.", no_args_is_help=True)
+sheet_cards.register(app)
 
 
 @app.command()
@@ -53,36 +58,13 @@ def schema() -> None:
     typer.echo(json_schema(), nl=False)
 
 
-@app.command()
-def show(file: Annotated[Path, typer.Argument(help="A sheet file.")]) -> None:
-    """Show what of a sheet is always in the prompt, what is looked up, and what is hidden until when."""
-    sheet = load_sheet(file)
-    identity = sheet.identity
-    typer.echo(f"{identity.name} ({sheet.id}), {identity.role}\n")
-    typer.echo("Always in the prompt")
-    for text in (identity.social, identity.personal, identity.context, *sheet.goals):
-        typer.echo(f"  - {text}")
-    typer.echo(f"  - voice: {sheet.voice.register_}; {len(sheet.voice.examples)} example lines as room allows")
-    _print_facts("Looked up when the player's line calls for it", [fact for fact in sheet.facts if fact.when is None])
-    _print_facts("Hidden until its condition holds", [fact for fact in sheet.facts if fact.when is not None])
-    typer.echo("\nKnown to be unknown")
-    for topic in sheet.unknown_topics:
-        typer.echo(f"  - {topic.topic}: {', '.join(topic.keywords)}")
-    typer.echo("\nActions")
-    for action in sheet.actions:
-        needs = f"  [{action.when.text}]" if action.when else ""
-        asks = ", asks first" if action.confirm else ""
-        arguments = ", ".join(f"{one.name}: {one.type}" for one in action.parameters)
-        typer.echo(f"  - {action.name}({arguments}){asks}: {action.description}{needs}")
-
-
-def json_schema() -> str:
-    """The published JSON Schema, as the text of its file."""
-    document = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **CharacterSheet.model_json_schema(by_alias=True),
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+app.command("new")(sheet_new.new)
+app.command("lint")(sheet_lint.lint)
+app.command("show")(sheet_show.show)
+app.command("ask")(sheet_ask.ask)
+app.command("diff")(sheet_edit.diff)
+app.command("rename")(sheet_edit.rename)
+app.command("format")(sheet_edit.format_)
 
 
 def _problem(error: SheetError) -> dict[str, Any]:
@@ -126,11 +108,3 @@ def _print_report(report: dict[str, Any], problems: list[SheetError]) -> None:
             f"{report['file']}: ok: {counts['name']}: {counts['facts']} facts ({counts['lore']} from lore), "
             f"{counts['secrets']} secrets, {counts['actions']} actions, {counts['tests']} tests"
         )
-
-
-def _print_facts(title: str, facts: list[Fact]) -> None:
-    typer.echo(f"\n{title} ({len(facts)})")
-    for fact in facts:
-        marks = [f"secret, {fact.when.text}" if fact.secret else fact.when.text] if fact.when else []
-        marks += [fact.source] if fact.source != "sheet" else []
-        typer.echo(f"  - {fact.id}: {fact.text}" + (f"  [{'; '.join(marks)}]" if marks else ""))

@@ -304,7 +304,8 @@ class CharacterSheet(Model):
     )
     tests: tuple[ScenarioTest, ...] = Field((), max_length=200, description="Talks that must come out right.")
     extensions: dict[str, Any] = Field(
-        default_factory=dict, description="Free data of other tools; kept, never read by the engine."
+        default_factory=dict,
+        description="Free data of other tools, and the card that a sheet was imported from; never read in play.",
     )
 
     def fallback(self, reason: FallbackReason) -> tuple[str, ...]:

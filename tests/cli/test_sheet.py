@@ -5,8 +5,10 @@ import pytest
 from typer.testing import CliRunner
 
 from npc_engine.cli.sheet import app, json_schema
+from npc_engine.cli.sheet_schema import SCHEMA_FILE
 from npc_engine.errors import SheetError, SheetNotFound
 from npc_engine.sheets.library import shipped_sheets_dir
+from npc_engine.sheets.templates import template_names, template_path
 
 RUNNER = CliRunner()
 
@@ -75,18 +77,19 @@ def test_schema_prints_the_published_document() -> None:
     assert result.output == json_schema()
 
 
-def test_show_tells_what_is_shown_and_what_is_hidden() -> None:
-    result = RUNNER.invoke(app, ["show", str(shipped_sheets_dir() / "hesta.yaml")])
-    assert result.exit_code == 0
-    always, rest = result.output.split("Looked up when")
-    looked_up, hidden = rest.split("Hidden until")
-    assert "Proud of plain work" in always
-    assert "- price-short-sword: I charge 40 crowns for a short sword.\n" in looked_up
-    assert "[lore/kettlewick.yaml]" in looked_up
-    assert "[secret, trust >= 50]" in hidden
-    assert "- sell_item(item: string, quantity: integer), asks first" in hidden
-
-
 def test_show_raises_what_the_edge_prints(broken: Path) -> None:
     result = RUNNER.invoke(app, ["show", str(broken)])
     assert isinstance(result.exception, SheetError)
+
+
+@pytest.mark.parametrize("path", sorted(shipped_sheets_dir().glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_sheet_tells_editors_its_schema(path: Path) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    schema = path.parent / first.removeprefix("# yaml-language-server: $schema=")
+    assert schema.read_text(encoding="utf-8") == json_schema()
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_every_template_names_the_schema_that_new_writes_beside_it(name: str) -> None:
+    first = template_path(name).read_text(encoding="utf-8").splitlines()[0]
+    assert first == f"# yaml-language-server: $schema={SCHEMA_FILE}"
