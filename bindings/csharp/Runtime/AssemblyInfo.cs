@@ -1,0 +1,4 @@
+using System.Runtime.CompilerServices;
+
+[assembly: InternalsVisibleTo("NpcEngine.Tests")]
+[assembly: InternalsVisibleTo("NpcEngine.Conformance")]
