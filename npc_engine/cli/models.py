@@ -101,13 +101,15 @@ def pull(
     "import",
     epilog="Examples: npc-engine models import my.gguf --name my-model / "
     "npc-engine models import Qwen/Qwen2.5-0.5B-Instruct --name small / "
+    "npc-engine models import base --adapter mira-lora/ --name mira / "
     "npc-engine models import cross-encoder/nli-MiniLM2-L6-H768 --name nli-large --kind classifier",
 )
 def import_command(
     source: Annotated[
         str,
         typer.Argument(
-            help="A GGUF file, a folder with safetensors, or a hub id: org/name, org/name/file.gguf, with @revision.",
+            help="A GGUF file, a folder with safetensors, a model of `npc-engine models list`, or a hub id: org/name, "
+            "org/name/file.gguf, with @revision.",
             show_default=False,
         ),
     ],
@@ -118,6 +120,10 @@ def import_command(
     ] = None,
     chat_template: Annotated[
         str | None, typer.Option(help="A chat template's name, such as chatml; by the vocabulary unless given.")
+    ] = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(help="A LoRA adapter as PEFT saves it, merged into a decoder's weights.", metavar="FOLDER"),
     ] = None,
     kind: Annotated[
         Kind | None,
@@ -145,6 +151,7 @@ def import_command(
             precision=precision,
             chat_template=chat_template,
             kind=kind,
+            adapter=adapter,
             labels=None if labels is None else [name.strip() for name in labels.split(",")],
             keep_downloads=keep_downloads,
         )

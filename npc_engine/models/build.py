@@ -18,6 +18,7 @@ from npc_engine.models.gguf import open_gguf
 from npc_engine.models.graph import TOP_K, DecoderGraph, count_weights, write_decoder_graph
 from npc_engine.models.graph_writer import Progress
 from npc_engine.models.hf import open_hf_decoder, open_hf_encoder
+from npc_engine.models.lora import merge, read_adapter
 from npc_engine.models.prefill_gate import CALIBRATION, measure, talk_ids
 from npc_engine.models.prefill_graph import MAX_CODE, MAX_CODE_SATURATING, measure_peaks, write_prefill_graph
 from npc_engine.models.tokenizer import ChatTokenizer, read_tokenizer
@@ -33,6 +34,7 @@ def build_decoder(
     *,
     precision: Precision = "int4",
     chat_template: str | None = None,
+    adapter: Path | None = None,
     progress: Progress | None = None,
 ) -> DecoderSpec:
     """Write decoder.onnx, decoder.onnx.data, decoder.json, tokenizer.json and chat_template.json.
@@ -45,6 +47,7 @@ def build_decoder(
         out: An existing, empty folder.
         precision: Of the weights. int4 and int8 run on the CPU, fp16 on CUDA; fp32 is the reference.
         chat_template: A built-in template's name; None picks by vocabulary.
+        adapter: A LoRA adapter's folder, merged into the source's weights; None leaves them as they are.
         progress: Called with (weights done, weights in all).
 
     Returns:
@@ -57,10 +60,13 @@ def build_decoder(
         UnsupportedArchitecture: It is no Llama or Qwen model.
         UnsupportedTensor: A tensor is missing, misshapen, or of an unreadable type.
         UnsupportedTokenizer: The vocabulary, or its chat template, is not supported.
+        InvalidAdapter, UnsupportedAdapter, AdapterMismatch: The adapter, before anything is written.
         DiskFull: No room in `out`.
         ModelError: `out` cannot be written for another reason.
     """
     weights = open_weights(source)
+    if adapter is not None:
+        weights = merge(weights, read_adapter(adapter))
     tokenizer = weights.load_tokenizer()
     template = choose_template(chat_template, tokenizer, eos_token_ids=weights.eos_token_ids)
     config = weights.config

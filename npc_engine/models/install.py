@@ -5,8 +5,6 @@ Whatever goes wrong before the rename leaves nothing installed, and finished dow
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,6 @@ import npc_engine
 from npc_engine.errors import (
     ConfigError,
     CorruptModel,
-    InvalidModelFile,
     InvalidModelName,
     ModelNotInstalled,
     UnknownModel,
@@ -41,7 +38,8 @@ from npc_engine.models.catalogue import (
     ModelKind,
     load_catalogue,
 )
-from npc_engine.models.fetch import Fetched, estimate_build, fetch, fetch_from_hub
+from npc_engine.models.fetch import Fetched, estimate_build, fetch
+from npc_engine.models.import_source import clear_downloads, import_source, kind_of, labels_of
 from npc_engine.models.installed import (
     LOCK_TIMEOUT_S,
     MANIFEST_FORMAT,
@@ -67,8 +65,6 @@ __all__ = [
     "verify",
 ]
 
-_HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w./-]+\.gguf))?(?:@([\w./-]+))?")
-
 
 @dataclass(frozen=True)
 class _Recipe:
@@ -80,6 +76,8 @@ class _Recipe:
     licence: Licence
     title: str
     labels: tuple[str, ...] = ()
+    adapter: Path | None = None
+    adapter_record: dict[str, Any] | None = None
 
 
 def pull(
@@ -142,7 +140,7 @@ def pull(
         fetched = fetch(entry, cache.downloads(name), precision=built, progress=progress)
         require_room(cache.staging(target), entry.installed_bytes_at(built), f"building {target}")
         model = _install(target, fetched, recipe, cache=cache, progress=progress)
-        _clear_downloads(cache.downloads(name), keep=keep_downloads)
+        clear_downloads(cache.downloads(name), keep=keep_downloads)
         return model
 
 
@@ -156,26 +154,30 @@ def import_model(
     chat_template: str | None = None,
     kind: ModelKind | None = None,
     labels: Sequence[str] | None = None,
+    adapter: Path | None = None,
     keep_downloads: bool = False,
     lock_timeout_s: float = LOCK_TIMEOUT_S,
 ) -> InstalledModel:
-    """Install a model of the user's own choice: a GGUF file, a safetensors folder, or a hub repository.
+    """Install a model of the user's own choice: files, a hub repository, or a catalogue model under another name.
 
     Args:
-        source: A path, or `org/name`, `org/name/file.gguf`, each with `@revision` if need be.
+        source: A path; a catalogue name; or `org/name`, `org/name/file.gguf`, each with `@revision` if need be.
         name: What to call it.
         cache_dir: The cache folder.
         progress: Where to report.
         precision: A decoder's int4 (default, and the plain folder name), fp16 or fp32; the others have one build, int8.
-        chat_template: A template's name; None reads it from the model.
+        chat_template: A template's name; None takes the catalogue's, or picks by vocabulary.
         kind: What to build; None tells it from config.json.
         labels: Of a classifier, in the order of its logits; None reads them from config.json.
-        keep_downloads: Keep what was fetched from the hub.
+        adapter: A LoRA adapter's folder, merged into a decoder's weights.
+        keep_downloads: Keep what was fetched; downloads of a catalogue model that were there before stay anyway.
         lock_timeout_s: How long to wait for another process.
 
     Raises:
         InvalidModelName: The name cannot be a folder, ends in a precision, belongs to the catalogue, or is installed.
-        ConfigError: A precision or a chat template was asked of what is no decoder, or labels of what is no classifier.
+        ConfigError: A precision, a chat template or an adapter was given for what is no decoder, or labels for what is
+            no classifier.
+        InvalidAdapter, UnsupportedAdapter, AdapterMismatch: The adapter; see `lora`.
         UnsupportedLabels, ExportExtraMissing, ExportFailed: A classifier's; see `classifier_export`.
         InvalidModelFile: `source` is neither there nor a hub id, or holds nothing that can be built.
         DownloadFailed, HashMismatch, DiskFull, ModelBusy, ModelError: As `pull`.
@@ -189,32 +191,54 @@ def import_model(
             raise InvalidModelName(
                 f"{target} is already installed", hint=f"npc-engine models remove {target}, or choose another --name"
             )
-        path = Path(source)
-        with disk_errors(path):
-            fetched = _local_files(path, progress) if path.exists() else None
-        if fetched is None:
-            repo, wanted, revision = _hub_id(source)
-            fetched = fetch_from_hub(
-                repo, wanted, cache.downloads(name), revision=revision, precision=built, progress=progress
+        record = None if adapter is None else _read_adapter(adapter, progress)
+        with import_source(
+            source,
+            name,
+            cache,
+            precision=built,
+            keep_downloads=keep_downloads,
+            lock_timeout_s=lock_timeout_s,
+            progress=progress,
+        ) as found:
+            fetched = found.fetched
+            kind = kind or kind_of(fetched.path)
+            if kind != "decoder":
+                if precision or chat_template or adapter:
+                    raise ConfigError(
+                        f"{source} is of kind {kind}: it has one build, no chat template and no adapters",
+                        hint="leave --precision, --chat-template and --adapter out",
+                    )
+                built = "int8"
+            names = labels_of(fetched.path, kind, labels)
+            source_bytes = sum(file["bytes"] for file in fetched.source["files"].values())
+            room = estimate_build(fetched.path, source_bytes, built)
+            if kind == "classifier":
+                room += estimate_build(fetched.path, source_bytes, "fp32")  # the graph that is quantized
+            require_room(cache.staging(target), room, f"building {target}")
+            recipe = _Recipe(
+                kind,
+                built,
+                chat_template or found.chat_template,
+                found.licence,
+                source if adapter is None else f"{source} with {adapter.name}",
+                names,
+                adapter,
+                record,
             )
-        kind = kind or _kind_of(fetched.path)
-        if kind != "decoder":
-            if precision or chat_template:
-                raise ConfigError(
-                    f"{source} is of kind {kind}: it has one build and no chat template",
-                    hint="leave --precision and --chat-template out",
-                )
-            built = "int8"
-        names = _labels(fetched.path, kind, labels)
-        source_bytes = sum(file["bytes"] for file in fetched.source["files"].values())
-        room = estimate_build(fetched.path, source_bytes, built)
-        if kind == "classifier":
-            room += estimate_build(fetched.path, source_bytes, "fp32")  # the graph that is quantized
-        require_room(cache.staging(target), room, f"building {target}")
-        recipe = _Recipe(kind, built, chat_template, Licence(spdx=fetched.licence), source, names)
-        model = _install(target, fetched, recipe, cache=cache, progress=progress)
-        _clear_downloads(cache.downloads(name), keep=keep_downloads)
-        return model
+            return _install(target, fetched, recipe, cache=cache, progress=progress)
+
+
+def _read_adapter(folder: Path, progress: ProgressSink) -> dict[str, Any]:
+    """Check an adapter before anything is fetched for it; returns what the manifest says of it."""
+    from npc_engine.models.lora import read_adapter
+
+    with disk_errors(folder):
+        record = read_adapter(folder).describe()
+    modules = ", ".join(record["modules"])
+    trained_on = record["base_model"] or "an unnamed base model"
+    progress.note(f"adapter of rank {record['rank']} on {modules}; trained on {trained_on}")
+    return record
 
 
 def _install(
@@ -227,6 +251,7 @@ def _install(
     staging, folder = cache.staging(target), cache.model(target)
     # A `~` is in no model's name, so this is nobody's staging folder.
     aside = staging.with_name(f"{target}~corrupt")
+    adapter = {} if recipe.adapter_record is None else {"adapter": recipe.adapter_record}
     with disk_errors(staging):
         delete(staging)
         delete(aside)
@@ -240,7 +265,7 @@ def _install(
                 architecture=architecture,
                 precision=recipe.precision,
                 licence=recipe.licence,
-                source={"title": recipe.title, **fetched.source},
+                source={"title": recipe.title, **fetched.source, **adapter},
                 builder_version=npc_engine.__version__,
                 files=_measure(staging, progress),
             )
@@ -277,7 +302,12 @@ def _build(source: Path, out: Path, recipe: _Recipe, progress: ProgressSink) -> 
     from npc_engine.models.prefill_gate import MAX_KL_NATS
 
     spec = build_decoder(
-        source, out, precision=recipe.precision, chat_template=recipe.chat_template, progress=weights_done
+        source,
+        out,
+        precision=recipe.precision,
+        chat_template=recipe.chat_template,
+        adapter=recipe.adapter,
+        progress=weights_done,
     )
     if spec.prefill_kl_nats is not None:
         said = "prompts run in int8" if spec.prefill_precision == "w8a8" else "no int8 prefill graph: it is too far off"
@@ -324,73 +354,3 @@ def _check_import_name(name: str) -> None:
         raise InvalidModelName(f"{name!r} ends in a precision", hint=f"--name {stem(name)} --precision int4|fp16|fp32")
     if name in load_catalogue():
         raise InvalidModelName(f"{name!r} is the name of a catalogue model", hint="choose another --name")
-
-
-def _hub_id(source: str) -> tuple[str, str | None, str]:
-    match = _HUB_ID.fullmatch(source)
-    if match is None or match[1].endswith((".gguf", ".safetensors")) or source.startswith("."):
-        raise InvalidModelFile(
-            f"{source}: no such file or folder, and not a hub id",
-            hint="give a .gguf file, a folder with safetensors and config.json, or org/name",
-        )
-    return match[1], match[2], match[3] or "main"
-
-
-def _local_files(path: Path, progress: ProgressSink) -> Fetched:
-    """The user's own files, used where they lie and hashed for the manifest."""
-    files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
-    if not files:
-        ggufs = ", ".join(file.name for file in sorted(path.glob("*.gguf"))[:8])
-        raise InvalidModelFile(
-            f"{path}: a folder without .safetensors files",
-            hint=f"name one of its GGUF files: {ggufs}" if ggufs else "see docs/models.md for what can be imported",
-        )
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise InvalidModelFile(
-                f"{path}: config.json is missing beside the weights",
-                hint="copy the whole folder as it was published: weights, config.json, tokenizer.json",
-            )
-        files += [file for file in sorted(path.glob("*.json")) if file.is_file()]
-    progress.stage("reading the source", sum(file.stat().st_size for file in files), unit="bytes")
-    measured: dict[str, dict[str, Any]] = {}
-    done = 0
-    for file in files:
-        size = file.stat().st_size
-        measured[file.name] = {"bytes": size, "sha256": sha256_of(file, counting_from(progress, done))}
-        done += size
-    return Fetched(path, {"type": "local", "path": str(path.absolute()), "pinned": False, "files": measured})
-
-
-def _labels(path: Path, kind: ModelKind, given: Sequence[str] | None) -> tuple[str, ...]:
-    """The labels of a classifier, checked before anything is converted; none of another kind."""
-    if kind != "classifier":
-        if given is not None:
-            raise ConfigError(f"{path} is of kind {kind}: it has no labels", hint="leave --labels out")
-        return ()
-    if path.is_file():
-        raise InvalidModelFile(f"{path}: a classifier cannot be made of a GGUF", hint="give a safetensors folder")
-    from npc_engine.models.classifier_export import read_labels
-
-    return read_labels(path, given)
-
-
-def _kind_of(path: Path) -> ModelKind:
-    """BERT encoders and text classifiers are told from decoders by their config; a GGUF is a decoder."""
-    if path.is_file():
-        return "decoder"
-    config = path / "config.json"
-    try:
-        data = json.loads(config.read_text(encoding="utf-8"))
-        model_type, architectures = data["model_type"], data.get("architectures") or []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidModelFile(f"{config}: cannot tell what model this is: {error!r}") from error
-    if any(str(name).endswith("ForSequenceClassification") for name in architectures):
-        return "classifier"
-    return "encoder" if model_type == "bert" else "decoder"
-
-
-def _clear_downloads(folder: Path, *, keep: bool) -> None:
-    if not keep:
-        with disk_errors(folder):
-            delete(folder)

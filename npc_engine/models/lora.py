@@ -5,8 +5,8 @@ A pair A (rank, inputs), B (outputs, rank) turns a matrix W (outputs, inputs) in
 Kalajdzievski 2023, rsLoRA. What runs afterwards is an ordinary model: it costs nothing at run time.
 
 Covered: the seven products of a layer, biases that were trained along, `rank_pattern` and `alpha_pattern`. Not covered,
-and refused: DoRA, whole modules saved beside the pairs, adapters of the embedding or the output matrix, and
-initialisations that changed the base model's own weights (PiSSA and the like).
+and refused: DoRA, whole modules saved beside the pairs, adapters of the embedding or the output matrix, adapters that
+act on some tokens only, and initialisations that changed the base model's own weights (PiSSA and the like).
 """
 
 from __future__ import annotations
@@ -45,12 +45,25 @@ LINEAR_MODULES: Mapping[str, str] = {
 """What an adapter may change: GGUF's name of each product, and the published one."""
 
 _PREFIX = "base_model.model."
+# Beyond any rank or alpha that was ever trained; keeps a damaged file's number within a float.
+_LARGEST_SETTING = 1e9
 _SAVE_AGAIN = "save the adapter again with PEFT's save_pretrained and copy the whole folder"
 # The others move a part of the base model's weights into the pair, which then fits no published base model.
 _LEAVES_THE_BASE = (True, False, "gaussian", "eva", "orthogonal")
-# Of what is stored in these, a merged matrix is stored anew with the same number of bits and a minimum a block.
-_FOUR_BITS_WITH_MINIMUM = frozenset(("Q4_1", "Q4_K"))
-_MORE_THAN_FOUR_BITS = frozenset(("Q5_0", "Q5_1", "Q5_K", "Q6_K", "Q8_0"))
+_FLOATS = frozenset(("F32", "F16", "BF16"))
+
+# Each changes what is merged, or when it acts. Source: LoraConfig of PEFT 0.18 and later.
+_NOT_A_PLAIN_SUM = (
+    "modules_to_save",
+    "trainable_token_indices",
+    "layer_replication",
+    "target_parameters",
+    "use_dora",
+    "use_qalora",
+    "use_bdlora",
+    "alora_invocation_tokens",
+    "arrow_config",
+)
 
 _Half = Literal["lora_A", "lora_B"]
 
@@ -126,8 +139,9 @@ class LoraAdapter:
 class MergedTensor(SourceTensor):
     """A base model's matrix with a pair added: rows are computed when they are asked for.
 
-    `stored` is a type with about as many bits as the base model's: `raw_rows` quantizes to it, `float_rows` does not
-    go through it.
+    `float_rows` is the exact sum. `stored` is F32 where the base model's matrix was a float, and the build rounds it
+    as it rounds any. A matrix that was quantized is stored in 8 bits: a trained change is small against a 4-bit step,
+    and rounding to one a second time would lose much of it (docs/log.md has the figures).
     """
 
     pair: LoraPair
@@ -154,6 +168,11 @@ def read_adapter(folder: Path) -> LoraAdapter:
         UnsupportedAdapter: It is no LoRA, of a kind that cannot be merged, or changes something else than the
             products of `LINEAR_MODULES`.
     """
+    if not folder.is_dir():
+        what = "a file" if folder.exists() else "not there"
+        raise InvalidAdapter(
+            f"{folder}: {what}; an adapter is a folder", hint=f"name the folder that holds {CONFIG_FILE}"
+        )
     config = _read_config(folder)
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():
@@ -168,13 +187,21 @@ def read_adapter(folder: Path) -> LoraAdapter:
         tensors = map_safetensors(weights)
     except (InvalidModelFile, UnsupportedTensor) as error:
         raise InvalidAdapter(error.message, hint=_SAVE_AGAIN) from error
+    except ValueError as error:  # a tensor of no numbers at the end of the file
+        raise InvalidAdapter(f"{weights}: {error}", hint=_SAVE_AGAIN) from error
     halves: dict[str, dict[_Half, NDArray[np.float32]]] = {}
     biases: dict[str, NDArray[np.float32]] = {}
     added: dict[str, NDArray[np.float32]] = {}
     published: dict[str, str] = {}
+    seen: set[tuple[str, str]] = set()
     for name, tensor in tensors.items():
         module, kind = _split(weights, name)
         target = _target(weights, module)
+        if not tensor.shape or not min(tensor.shape):
+            raise InvalidAdapter(f"{weights}: tensor {name} has shape {tensor.shape}", hint=_SAVE_AGAIN)
+        if (target, kind) in seen:
+            raise InvalidAdapter(f"{weights}: holds {kind} of {module} twice", hint=_SAVE_AGAIN)
+        seen.add((target, kind))
         values = tensor.floats()
         if not np.isfinite(values).all():
             raise InvalidAdapter(
@@ -229,11 +256,7 @@ def merge(source: WeightSource, adapter: LoraAdapter) -> WeightSource:
 
 
 def _merged(base: SourceTensor, pair: LoraPair) -> MergedTensor:
-    stored = "F32"
-    if base.stored in _FOUR_BITS_WITH_MINIMUM:
-        stored = "Q4_1"
-    elif base.stored in _MORE_THAN_FOUR_BITS:
-        stored = "Q8_0"
+    stored = "F32" if base.stored in _FLOATS else "Q8_0"
     return MergedTensor(
         name=base.name, shape=base.shape, stored=stored, raw=base.raw, decode=base.decode, pair=pair, base=base
     )
@@ -269,20 +292,13 @@ def _read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InvalidAdapter(f"{folder}: {CONFIG_FILE} is missing", hint=_SAVE_AGAIN) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidAdapter(f"{path}: {error}", hint=_SAVE_AGAIN) from error
     if not isinstance(config, dict):
         raise InvalidAdapter(f"{path}: not a JSON object", hint=_SAVE_AGAIN)
     if config.get("peft_type") != "LORA":
         raise UnsupportedAdapter(f"{path}: peft_type is {config.get('peft_type')!r}", hint="only LORA can be merged")
-    for key in (
-        "modules_to_save",
-        "trainable_token_indices",
-        "layer_replication",
-        "use_dora",
-        "use_qalora",
-        "target_parameters",
-    ):
+    for key in _NOT_A_PLAIN_SUM:
         if config.get(key):
             raise UnsupportedAdapter(
                 f"{path}: {key} is {config[key]!r}",
@@ -336,8 +352,14 @@ def _pair(path: Path, module: str, halves: Mapping[_Half, NDArray[np.float32]], 
             f"{path}: {module}: lora_A {a.shape} and lora_B {b.shape} are no pair of rank {rank:g}", hint=_SAVE_AGAIN
         )
     alpha = _setting(path, module, config, "lora_alpha", "alpha_pattern")
+    scale = alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
+    if scale * rank * float(np.abs(a).max()) * float(np.abs(b).max()) > float(np.finfo(np.float32).max):
+        raise InvalidAdapter(
+            f"{path}: {module}: the product of its halves exceeds what a float holds",
+            hint="the training diverged; use an earlier state",
+        )
     # fan_in_fan_out tells how the trainer held the base matrix; the saved halves are the same either way.
-    return LoraPair(a=a, b=b, scale=alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank)
+    return LoraPair(a=a, b=b, scale=scale)
 
 
 def _setting(path: Path, module: str, config: Mapping[str, Any], key: str, patterns: str) -> float:
@@ -350,8 +372,8 @@ def _setting(path: Path, module: str, config: Mapping[str, Any], key: str, patte
             if re.match(rf"(.*\.)?({pattern})$", module):
                 value = other
                 break
-    except (AttributeError, re.error) as error:
+    except (AttributeError, re.error, RecursionError) as error:
         raise InvalidAdapter(f"{where}: {patterns}: {error}", hint=_SAVE_AGAIN) from error
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LARGEST_SETTING:
         raise InvalidAdapter(f"{where}: {key} of {module} is {value!r}, not a positive number", hint=_SAVE_AGAIN)
     return float(value)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import gguf
+import numpy as np
 import pytest
 from filelock import FileLock
 
@@ -16,8 +17,9 @@ from npc_engine.errors import ModelBusy
 from npc_engine.models import install
 from npc_engine.models.catalogue import load_catalogue
 from tests.bad_input.boundary import refused, run, tree
+from tests.models.test_lora import adapter_tensors, save_adapter
 from tests.packages import Shop, open_shop, write_wheel
-from tests.stubs import write_stub_gguf
+from tests.stubs import write_stub_bert, write_stub_gguf
 
 STUB = "stub-fp32"
 
@@ -193,6 +195,68 @@ def not_exportable(place):
     return command
 
 
+def adapted(place, tensors=None, **config):
+    """An import of the stub with an adapter; None as tensors is one that fits."""
+    folder = save_adapter(place.root / "lora", tensors, **config)
+    return place.import_(place.stub(), "mine", "--adapter", folder)
+
+
+def half_a_pair(place):
+    tensors = adapter_tensors()
+    tensors.popitem()
+    return adapted(place, tensors)
+
+
+def adapter_of_nan(place):
+    return adapted(place, {name: values * np.nan for name, values in adapter_tensors().items()})
+
+
+def adapter_of_noise(place):
+    command = adapted(place)
+    place.write("lora/adapter_model.safetensors", b"\xff" * 500)
+    return command
+
+
+def adapter_of_a_pickle(place):
+    command = adapted(place)
+    (place.root / "lora" / "adapter_model.safetensors").rename(place.root / "lora" / "adapter_model.bin")
+    return command
+
+
+def no_adapter(place):
+    return place.import_(place.stub(), "mine", "--adapter", place.root / "lora")
+
+
+def adapter_file(place):
+    return place.import_(place.stub(), "mine", "--adapter", place.write("lora.safetensors", b"x"))
+
+
+def adapter_of_the_head(place):
+    head = {f"base_model.model.lm_head.lora_{half}.weight": np.ones((4, 4), np.float32) for half in "AB"}
+    return adapted(place, adapter_tensors() | head)
+
+
+def adapter_of_a_deeper_model(place):
+    return adapted(place, {name.replace("layers.1", "layers.7"): values for name, values in adapter_tensors().items()})
+
+
+def adapter_of_a_wider_model(place):
+    tensors = adapter_tensors(["self_attn.q_proj"])
+    return adapted(
+        place, {name: np.pad(values, ((0, 0), (0, 32))) if "_A" in name else values for name, values in tensors.items()}
+    )
+
+
+def adapter_of_an_encoder(place):
+    (place.root / "bert").mkdir()
+    source = write_stub_bert(place.root / "bert")
+    return place.import_(source, "mine", "--adapter", save_adapter(place.root / "lora"))
+
+
+def adapter_of_the_judge(place):
+    return place.import_("nli", "mine", "--adapter", save_adapter(place.root / "lora"))
+
+
 def name_in_use(place):
     place.stock()
     return place.import_(place.stub(), "stub", "--precision", "fp32")
@@ -238,6 +302,20 @@ ROWS = (
     Row("a classifier of two labels", two_labels, "NPC148", "entailment, not_entailment"),
     Row("a classifier, and no torch to convert it", no_torch, "NPC147", "torch, which is not installed"),
     Row("a classifier that cannot be exported", not_exportable, "NPC149", "rwkv6"),
+    Row("an adapter that is not there", no_adapter, "NPC159", "not there; an adapter is a folder"),
+    Row("an adapter's file", adapter_file, "NPC159", "a file; an adapter is a folder"),
+    Row("an adapter of noise", adapter_of_noise, "NPC159", "not a readable safetensors file"),
+    Row("an adapter as a pickle", adapter_of_a_pickle, "NPC159", "adapter_model.safetensors is missing"),
+    Row("half a pair", half_a_pair, "NPC159", "has only its lora_A"),
+    Row("an adapter of NaN", adapter_of_nan, "NPC159", "NaN or infinity"),
+    Row("an adapter of another rank", lambda p: adapted(p, r=8), "NPC159", "no pair of rank 8"),
+    Row("a DoRA", lambda p: adapted(p, use_dora=True), "NPC160", "use_dora"),
+    Row("no LoRA at all", lambda p: adapted(p, peft_type="IA3"), "NPC160", "'IA3'"),
+    Row("an adapter of the output matrix", adapter_of_the_head, "NPC160", "changes lm_head"),
+    Row("an adapter of a deeper model", adapter_of_a_deeper_model, "NPC161", "has 2 layers"),
+    Row("an adapter of a wider model", adapter_of_a_wider_model, "NPC161", "of shape (64, 96)"),
+    Row("an adapter of an encoder", adapter_of_an_encoder, "NPC001", "no adapters"),
+    Row("an adapter of what comes with the package", adapter_of_the_judge, "NPC001", "has no source"),
     Row(
         "labels of what is no classifier", lambda p: (*p.import_(p.stub()), "--labels", "a,b,c"), "NPC001", "no labels"
     ),

@@ -1,11 +1,16 @@
 import json
+import shutil
 import subprocess
 import sys
 
+import gguf
 import pytest
 
 from npc_engine.cli.console import PlainProgress
 from npc_engine.cli.main import main
+from npc_engine.models import import_source
+from npc_engine.models.catalogue import load_catalogue
+from tests.models.test_lora import adapter_tensors, save_adapter
 from tests.packages import open_shop
 from tests.stubs import write_stub_gguf
 
@@ -88,6 +93,46 @@ def test_verify_tells_which_model_is_wrong_and_checks_the_others(run, cache, tmp
     assert code == 1
     assert "NPC407: one:" in err
     assert "two: whole" in out
+
+
+def test_an_adapter_is_merged_into_a_model_of_its_own_name(run, cache, tmp_path):
+    adapter = save_adapter(tmp_path / "mira-lora", adapter_tensors(["self_attn.q_proj", "self_attn.v_proj"]))
+    base = write_stub_gguf(tmp_path / "a.gguf", tensor_type=gguf.GGMLQuantizationType.Q4_0)
+    code, out, err = run("models", "import", base, "--adapter", adapter, "--name", "mira")
+    assert (code, out.split(":")[0]) == (0, "mira")
+    assert "adapter of rank 4 on q_proj, v_proj; trained on studio/stub" in err
+    row = json.loads(run("models", "list", "--json")[1])[-1]
+    assert (row["name"], row["state"], row["title"]) == ("mira", "installed", f"{base} with mira-lora")
+    assert run("models", "verify", "mira")[0] == 0
+    manifest = json.loads((cache / "models" / "mira" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["source"]["adapter"]["modules"] == ["q_proj", "v_proj"]
+    assert run("models", "remove", "mira")[0] == 0
+    assert sorted(path.name for path in adapter.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+
+
+@pytest.fixture
+def stub_in_catalogue(shop, monkeypatch):
+    """The shop's catalogue in the place of the shipped one, for what has no --catalogue."""
+    catalogue = load_catalogue(shop.catalogue)
+    monkeypatch.setattr(import_source, "load_catalogue", lambda: catalogue)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_catalogue_model_is_a_base_and_what_was_kept_of_it_stays(run, cache, shop, stub_in_catalogue, tmp_path, kept):
+    options = ["--keep-downloads"] if kept else []
+    assert run("models", "pull", "stub", "--catalogue", shop.catalogue, *options)[0] == 0
+    downloads = cache / "downloads" / "stub" / "files" / "stub.gguf"
+    assert downloads.exists() is kept
+    if kept:
+        shutil.rmtree(shop.wheels[0].parent)  # it is not fetched again
+    adapter = save_adapter(tmp_path / "lora")
+    code, _, err = run("models", "import", "stub", "--adapter", adapter, "--name", "mira", "--precision", "fp32")
+    assert code == 0, err
+    assert downloads.exists() is kept
+    manifest = json.loads((cache / "models" / "mira-fp32" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["licence"]["spdx"] == "CC0-1.0"
+    assert manifest["source"]["files"].keys() == {"stub.gguf"}
+    assert manifest["source"]["title"] == "stub with lora"
 
 
 def test_ctrl_c_says_how_to_go_on(run, cache, monkeypatch):
