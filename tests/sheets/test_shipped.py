@@ -11,7 +11,20 @@ from npc_engine.sheets.loader import load_sheet, load_sheets
 from npc_engine.sheets.questions import answers, load_questions
 from npc_engine.sheets.schema import CharacterSheet, FallbackReason
 
-IDS = ("ambrose", "corin", "hesta")
+IDS = (
+    "aldith",
+    "ambrose",
+    "corin",
+    "florian",
+    "gil",
+    "hesta",
+    "nell",
+    "perpetua",
+    "sabet",
+    "septimus",
+    "sunniva",
+    "teodor",
+)
 
 
 @pytest.fixture(params=IDS)
@@ -54,7 +67,7 @@ def test_nobody_breaks_the_own_avoid_list(sheet: CharacterSheet) -> None:
         assert not [line for line in spoken if re.search(rf"\b{re.escape(word)}\b", line, re.IGNORECASE)]
 
 
-def test_three_different_voices() -> None:
+def test_twelve_different_voices() -> None:
     sheets = load_sheets([shipped_sheets_dir()])
     assert len({sheet.personality.mbti for sheet in sheets.values()}) == len(sheets)
     everything = [line for sheet in sheets.values() for line in sheet.fallbacks.unknown]
