@@ -28,15 +28,18 @@ class Recipe:
     """What a run is made of.
 
     `num_steps` optimizer steps of `batch_size` pairs; the learning rate rises over `warm_up` (a share of the steps) to
-    `learning_rate` and falls in a line to zero at the last step. Every `steps_an_evaluation` steps the held-out slices
-    are scored and every `pools_a_checkpoint` pools the state is written; after `patience` evaluations without a better
-    mean accuracy the run stops.
+    `learning_rate`, falls in a line to zero at `final_from` (a share of the steps), starts again from `final_rate`
+    there and falls to zero at the last step. The best weights are those of the final part. Every
+    `steps_an_evaluation` steps the held-out slices are scored and every `pools_a_checkpoint` pools the state is
+    written; after `patience` evaluations without a better mean accuracy the run stops.
     """
 
     num_steps: int
     batch_size: int = 32
     learning_rate: float = 1.5e-4
+    final_rate: float = 6e-5
     warm_up: float = 0.05
+    final_from: float = 0.8387
     weight_decay: float = 0.01
     max_gradient: float = 1.0
     max_tokens: int = 96
@@ -51,7 +54,15 @@ class Recipe:
         num_warm_up = max(1, round(self.warm_up * self.num_steps))
         if step < num_warm_up:
             return self.learning_rate * (step + 1) / num_warm_up
-        return self.learning_rate * max(0.0, (self.num_steps - step) / max(1, self.num_steps - num_warm_up))
+        restart = max(num_warm_up, self.final_step)
+        if step < restart:
+            return self.learning_rate * (restart - step) / max(1, restart - num_warm_up)
+        return self.final_rate * max(0.0, (self.num_steps - step) / max(1, self.num_steps - restart))
+
+    @property
+    def final_step(self) -> int:
+        """The step at which the final part begins."""
+        return round(self.final_from * self.num_steps)
 
 
 @dataclass
@@ -64,6 +75,7 @@ class Progress:
     num_pools: int = 0
     taken: dict[str, int] = field(default_factory=dict)
     best: float = 0.0
+    is_final: bool = False
     evaluations_since_best: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -136,6 +148,8 @@ def train(
             mean = sum(accuracy.values()) / max(1, len(accuracy))
             progress.history.append({"step": progress.step, "loss": float(np.mean(losses)), "mean": mean, **accuracy})
             progress.evaluations_since_best += 1
+            if progress.step > recipe.final_step and not progress.is_final:
+                progress.best, progress.is_final = 0.0, True
             if mean > progress.best:
                 progress.best, progress.evaluations_since_best = mean, 0
                 save_network(network, best, tokenizer_file)
