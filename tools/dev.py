@@ -28,18 +28,16 @@ MIN_PYTHON = (3, 11)
 
 # For the tests of bindings/. Node.js is not among the packages: Debian's own may be older than 18.
 DEBIAN_PACKAGES = (
-    *(
-        "mono-mcs",
-        "mono-runtime",
-        "libmono-system-core4.0-cil",
-        "libzmq3-dev",
-        "libmsgpack-cxx-dev",
-        "nlohmann-json3-dev",
-        "cmake",
-        "g++",
-        "godot3-server",
-        "chromium",
-    ),
+    "mono-mcs",
+    "mono-runtime",
+    "libmono-system-core4.0-cil",
+    "libzmq3-dev",
+    "libmsgpack-cxx-dev",
+    "nlohmann-json3-dev",
+    "cmake",
+    "g++",
+    "godot3-server",
+    "chromium",
 )
 # gdtoolkit checks the GDScript binding's style and syntax.
 PYTHON_TOOLS = ("gdtoolkit>=4.2,<5",)
