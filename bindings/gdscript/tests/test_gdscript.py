@@ -1,6 +1,5 @@
 """The GDScript binding: both projects in step, parsed and linted, and the Godot 3 one run for real."""
 
-
 import json
 import os
 import re
