@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from npc_engine.config import load_config
 from npc_engine.playtest.heard import HeardTurn, hear
 from npc_engine.playtest.terminal import parse_state
 from npc_engine.sheets.conditions import GameState
@@ -32,6 +31,8 @@ def ask(
     sheet = load_sheet(file)
     given = parse_state(state or "")
     GameState.parse(given)
+    from npc_engine.config import load_config
+
     settings = load_config(model=model, seed=seed, sheets=(file,))
     with local_client(settings, ask=True) as client, client.open(sheet.id, player_id="writer", state=given) as talk:
         heard = HeardTurn(line=question)

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from npc_engine.cli.sheet_models import load_models, print_notes
-from npc_engine.config import load_config
 from npc_engine.sheets.diff import Change
 from npc_engine.sheets.diff import diff as diff_sheets
 from npc_engine.sheets.format import format_file, formatted
@@ -72,6 +71,8 @@ def diff(
 ) -> None:
     """Compare two sheets by meaning: facts added, removed, reworded, contradicted, and everything else by key."""
     before, after = load_sheet(old), load_sheet(new)
+    from npc_engine.config import load_config
+
     loaded = load_models(load_config(), counter=False) if use_models else None
     changes = diff_sheets(before, after, loaded.models if loaded else NO_MODELS)
     notes = loaded.notes if loaded else ()

@@ -13,7 +13,6 @@ import typer
 
 import npc_engine
 from npc_engine.cli.sheet_models import SheetModels, load_models, print_notes
-from npc_engine.config import load_config
 from npc_engine.errors import SheetError
 from npc_engine.sheets.lint.finding import Finding, Severity
 from npc_engine.sheets.lint.fixing import fix as fix_all
@@ -64,6 +63,8 @@ def lint(
     """Find what is wrong with sheets that load, each with file, line and code. docs/lint.md explains the codes."""
     codes = chosen_codes(select, ignore)
     files = sheet_files(paths)
+    from npc_engine.config import load_config
+
     loaded = _Loaded(lambda: load_models(load_config(model=model)) if use_models else None)
     reports = [_report(file, loaded, codes) for file in files]
     fixed: list[Finding] = []

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from npc_engine.config import EngineConfig
 from npc_engine.errors import ConfigError, ModelNotInstalled, UnknownModel
 from npc_engine.sheets.lint.models import Budget, Encoder, Models, Nli
 from npc_engine.sheets.schema import CharacterSheet
 
 if TYPE_CHECKING:
+    from npc_engine.config import EngineConfig
     from npc_engine.dialogue.prompt import PromptBuilder
     from npc_engine.models.tokenizer import ChatTokenizer
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from npc_engine.cli.sheet_models import TokenCounter, print_notes, token_counter
-from npc_engine.config import load_config
 from npc_engine.sheets.conditions import Condition, GameState
 from npc_engine.sheets.loader import load_sheet
 from npc_engine.sheets.schema import ActionSpec, CharacterSheet, Fact
@@ -34,6 +33,8 @@ def show(
     sheet = load_sheet(file)
     given = _state(state)
     notes: list[str] = []
+    from npc_engine.config import load_config
+
     counter = token_counter(load_config(model=model), notes)
     if prompt and counter is not None:
         builder = counter.prompts(sheet)

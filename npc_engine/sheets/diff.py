@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from npc_engine.sheets.lint.models import NO_MODELS, Models
 from npc_engine.sheets.lint.words import frame, is_negative, numbers, words
 from npc_engine.sheets.problems import dotted
@@ -126,7 +124,7 @@ def _alike(
     if models.encoder is not None:
         vectors = models.encoder.embed([fact.text, *(one.text for one in others)])
         scores = vectors[1:] @ vectors[0]
-        best = int(np.argmax(scores))
+        best = int(scores.argmax())
         return (others[best], "encoder", float(scores[best])) if scores[best] >= SAME_COSINE else (None, "text", None)
     about = frame(fact.text)
     shares = [len(about & frame(one.text)) / max(1, len(about | frame(one.text))) for one in others]

@@ -324,4 +324,5 @@ def test_open_questions_extend_a_character_and_answered_ones_do_not(real_encoder
         for one in QUESTIONS[name].questions
     ]
     assert sum(found is not None for found in extended) >= 15
-    assert sum(found is not None for found in answered) <= 2
+    # One of eight over the first three characters (docs/log.md, "Which questions are open"); the fact stays before it.
+    assert sum(found is not None for found in answered) <= 4

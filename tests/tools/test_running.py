@@ -96,7 +96,7 @@ def test_kept_talks_are_scored_without_a_model(tmp_path, capsys):
         "--parts",
         "told",
         "--every",
-        "24",
+        "999",
         "--records",
         str(records),
         "--json",
@@ -104,7 +104,7 @@ def test_kept_talks_are_scored_without_a_model(tmp_path, capsys):
     ]
     options = eval_consistency.parse(arguments)
     sheets, material = eval_consistency._material(options)
-    (asked,) = eval_consistency.talks(material, options.parts, attempts=20, every=24)
+    (asked,) = eval_consistency.talks(material, options.parts, attempts=20, every=999)
     key = Run(guard="off", model="none", seed=1, temperature=0.4).key(asked)
     turn = {"line": asked.asks[0].line, "reply": "I don't know.", "sentences": ["I don't know."], "source": "model"}
     turn |= {"trace": {}, "total_s": 1.0, "time_to_first_sentence_s": 0.5}

@@ -39,7 +39,7 @@ class Recipe:
     learning_rate: float = 1.5e-4
     final_rate: float = 6e-5
     warm_up: float = 0.05
-    final_from: float = 0.8387
+    final_from: float = 0.8125
     weight_decay: float = 0.01
     max_gradient: float = 1.0
     max_tokens: int = 96

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from npc_engine.sheets.lint.models import Models
 from npc_engine.sheets.lint.subject import Subject
 from npc_engine.sheets.lint.words import document_frequency, stems
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # Pairs that a model is asked about: a fact's nearest ones and those that share its rare words. Bounds the time, which
 # then grows with the number of facts and not with its square: tools/bench_lint.py.
@@ -48,6 +50,8 @@ class Context:
     @cached_property
     def similarity(self) -> NDArray[np.float32] | None:
         """(n_facts, n_facts) float32 cosines of the facts' texts; None without an encoder."""
+        import numpy as np
+
         facts = self.subject.facts
         if self.models.encoder is None or len(facts) < 2:
             return None
@@ -62,6 +66,8 @@ class Context:
 
     def judged(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         """(n_pairs, 3) probabilities; zeros without a model. What was judged before is not asked again."""
+        import numpy as np
+
         if self.models.nli is None or not pairs:
             return np.zeros((len(pairs), 3), np.float32)
         new = [pair for pair in dict.fromkeys(pairs) if pair not in self._judged]
@@ -82,6 +88,8 @@ class Context:
         return {pair for pair, count in shared.items() if count >= 2}
 
     def _nearest_pairs(self) -> set[tuple[int, int]]:
+        import numpy as np
+
         if self.similarity is None:
             return set()
         scores = self.similarity.copy()
