@@ -10,14 +10,13 @@ import re
 from collections.abc import Sequence
 
 from npc_engine.dialogue.grounding import Grounding
-from npc_engine.dialogue.open_questions import OPEN_SCORE, asks_about_you
+from npc_engine.dialogue.open_questions import OPEN_SCORE, asks_about_you, names_you
 from npc_engine.guard.disclaimer import says_not_knowing
 
 # A statement at least this close answers the line already. A starting value: 60 rewordings found theirs at 0.46 and up.
 SAID_SCORE = 0.75
 # A longer answer without a word of the speaker's own is about something else: "Blue." is kept, a saying is not.
 MAX_BARE_WORDS = 5
-_YOU = re.compile(r"\b(?:you|your|yours|yourself)\b", re.IGNORECASE)
 _I = re.compile(r"\b(?:I|[Mm]y|[Mm]ine)\b")
 
 
@@ -40,4 +39,4 @@ def extension(line: str, sentences: Sequence[str], grounding: Grounding) -> str 
 def _is_claim(sentence: str) -> bool:
     if sentence.rstrip().endswith("?") or says_not_knowing(sentence):
         return False
-    return bool(_I.search(sentence)) or (len(sentence.split()) <= MAX_BARE_WORDS and not _YOU.search(sentence))
+    return bool(_I.search(sentence)) or (len(sentence.split()) <= MAX_BARE_WORDS and not names_you(sentence))

@@ -271,14 +271,16 @@ async def open_bench(turn: Turn, premises: Sequence[Premise]) -> Bench:
         active=active,
         hidden=Held(index=character.knowledge.index, holds=~view.holds) if view.hidden else None,
         question=turn.line if _ASKS.search(turn.line) else "",
-        needs_support=not turn.results and _needs_support(turn, allowed),
+        needs_support=_needs_support(turn, allowed),
     )
     return Bench(turn, context, said)
 
 
 def _needs_support(turn: Turn, allowed: Allowed) -> bool:
+    if turn.results or turn.route is Route.TASK:
+        return False
     stranger = names_a_stranger(turn.line, talk=allowed.talk, told=allowed.told, world_words=allowed.world_words)
-    return turn.route is not Route.TASK and needs_support(turn.line, turn.grounding, is_stranger_named=stranger)
+    return needs_support(turn.line, turn.grounding, is_stranger_named=stranger)
 
 
 def _said(turn: Turn) -> list[Statement]:

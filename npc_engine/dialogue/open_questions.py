@@ -37,15 +37,24 @@ _TAG = re.compile(
 )
 
 
+def is_question(line: str) -> bool:
+    """Whether a line asks, with a question mark or without."""
+    return "?" in line or bool(_ASKS.search(line))
+
+
+def names_you(text: str) -> bool:
+    """Whether a text speaks of the one it is spoken to."""
+    return bool(_YOU.search(text))
+
+
 def asks_about_you(line: str) -> bool:
     """Whether a line is a question about the one who is spoken to."""
-    return bool(_YOU.search(line)) and ("?" in line or bool(_ASKS.search(line)))
+    return names_you(line) and is_question(line)
 
 
 def asks_about_the_world(line: str) -> bool:
     """Whether a line asks how something is, and not about the one who is spoken to; pleasantries do not."""
-    is_question = "?" in line or bool(_ASKS.search(line))
-    return is_question and not _YOU.search(line) and not _TAG.search(line) and bool(_WANTS_A_FACT.search(line))
+    return is_question(line) and not names_you(line) and not _TAG.search(line) and bool(_WANTS_A_FACT.search(line))
 
 
 def names_a_stranger(line: str, *, talk: Sequence[str], told: Sequence[str], world_words: frozenset[str]) -> bool:
@@ -72,7 +81,7 @@ def needs_support(line: str, grounding: Grounding, *, is_stranger_named: bool) -
         grounding: What was found for it.
         is_stranger_named: As `names_a_stranger` says.
     """
-    if is_stranger_named and ("?" in line or _ASKS.search(line)):
+    if is_stranger_named and is_question(line):
         return True
     best = max((premise.score for premise in grounding.premises if premise.kind != "said"), default=0.0)
     return asks_about_the_world(line) and best < OPEN_SCORE

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from functools import lru_cache
-
-import snowballstemmer
 
 from npc_engine.guard.quantities import quantities
+from npc_engine.sheets.words import WORD, find_phrase, stem, words
 
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+__all__ = ["find_phrase", "stems", "stems_of", "words"]
+
 # Words that say little about what a sentence is about.
 _STOP = frozenset(
-    _WORD.findall(
+    WORD.findall(
         "a about above after again all also am an and any are around as at away back be been before behind being "
         "below beside between both but by came can can't cannot come could did didn't do does doesn't done don't down "
         "each else even ever every few for from get give go going good got had has have haven't he her here hers him "
@@ -25,32 +23,14 @@ _STOP = frozenset(
         "whom whose why will with woman won't would yes yet you you'd you'll you're you've your"
     )
 )
-_stemmer = snowballstemmer.stemmer("english")
-
-
-@lru_cache(maxsize=65536)
-def _stem(word: str) -> str:
-    stem: str = _stemmer.stemWord(word)
-    return stem
-
-
-def words(text: str) -> list[str]:
-    """The words of a text without case and possessive endings, in order."""
-    return [word.removesuffix("'s") for word in _WORD.findall(text.casefold().replace("’", "'"))]
 
 
 def stems(text: str) -> frozenset[str]:
     """Stems of the content words of a text, and its numbers as "#40", however they are written."""
-    plain = {_stem(word) for word in words(text) if word not in _STOP and not word[0].isdigit()}
+    plain = {stem(word) for word in words(text) if word not in _STOP and not word[0].isdigit()}
     return frozenset(plain | {f"#{one.value:g}" for one in quantities(text)})
 
 
 def stems_of(texts: Iterable[str]) -> frozenset[str]:
     """All stems of several texts."""
     return frozenset().union(*map(stems, texts))
-
-
-def find_phrase(text: str, phrase: str) -> re.Match[str] | None:
-    """Where a word or phrase stands in a text, in any case and with a plural's ending."""
-    spaced = r"[\s-]+".join(map(re.escape, phrase.split()))
-    return re.search(rf"(?<![\w-]){spaced}(?:s|es)?(?![\w-])", text, re.IGNORECASE)

@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
-import snowballstemmer
+from npc_engine.sheets.words import WORD, find_phrase, stem, words
 
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+__all__ = ["document_frequency", "find_phrase", "frame", "has_number", "is_negative", "numbers", "stems", "words"]
+
 _STOP = frozenset(
-    _WORD.findall(
+    WORD.findall(
         "a about after again all also am an and any are around as at away be because been before being both but by can "
         "could did do does down each else every few for from get give go going had has have he her here hers him his "
         "how i i'd i'll i'm i've if in into is it it's its just me more most much my now of off on once only or other "
@@ -25,42 +26,30 @@ _STOP = frozenset(
     )
 )
 _NEGATIVE = frozenset(
-    _WORD.findall(
+    WORD.findall(
         "no not never none nobody nothing neither nor without cannot can't don't doesn't didn't won't wouldn't isn't "
         "aren't wasn't weren't hasn't haven't hadn't couldn't shouldn't"
     )
 )
-_ONES = _WORD.findall(
+_ONES = WORD.findall(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
 )
-_TENS = _WORD.findall("twenty thirty forty fifty sixty seventy eighty ninety")
+_TENS = WORD.findall("twenty thirty forty fifty sixty seventy eighty ninety")
 _VALUES = {word: value for value, word in enumerate(_ONES)} | {word: 10 * ten for ten, word in enumerate(_TENS, 2)}
 _VALUES |= {"hundred": 100, "thousand": 1000, "dozen": 12}
 _PARTS = frozenset(
-    _WORD.findall("half third quarter fifth sixth seventh eighth ninth tenth double twice thrice free nothing penny")
+    WORD.findall("half third quarter fifth sixth seventh eighth ninth tenth double twice thrice free nothing penny")
 )
 # Verbs that name a price: "costs 40 crowns", "I charge 40 crowns" and "sells for 40 crowns" say one thing.
-_PRICE = frozenset(_WORD.findall("charge charges cost costs price priced ask pay pays sell sells fee"))
-_stemmer = snowballstemmer.stemmer("english")
-
-
-@lru_cache(maxsize=65536)
-def _stem(word: str) -> str:
-    stem: str = _stemmer.stemWord(word)
-    return stem
-
-
-def words(text: str) -> list[str]:
-    """The words of a text in lower case and without possessive endings, in order."""
-    return [word.removesuffix("'s") for word in _WORD.findall(text.casefold().replace("’", "'"))]
+_PRICE = frozenset(WORD.findall("charge charges cost costs price priced ask pay pays sell sells fee"))
 
 
 @lru_cache(maxsize=16384)
 def stems(text: str) -> frozenset[str]:
     """Stems of the content words of a text; numbers and negations are not among them."""
     return frozenset(
-        _stem(word)
+        stem(word)
         for word in words(text)
         if word not in _STOP and word not in _NEGATIVE and word not in _VALUES and not word[0].isdigit()
     )
@@ -69,7 +58,7 @@ def stems(text: str) -> frozenset[str]:
 @lru_cache(maxsize=16384)
 def frame(text: str) -> frozenset[str]:
     """What a sentence is about when its numbers and negations are left out; verbs of price count as one."""
-    plain = frozenset(_stem(word) for word in _PRICE)
+    plain = frozenset(stem(word) for word in _PRICE)
     found = stems(text)
     return frozenset(found - plain | ({"$price"} if found & plain else frozenset()))
 
@@ -104,12 +93,6 @@ def has_number(text: str) -> bool:
 def is_negative(text: str) -> bool:
     """Whether a text denies: an odd number of negative words."""
     return sum(word in _NEGATIVE for word in words(text)) % 2 == 1
-
-
-def find_phrase(text: str, phrase: str) -> re.Match[str] | None:
-    """Where a word or phrase stands in a text, in any case and with a plural's ending."""
-    spaced = r"[\s-]+".join(map(re.escape, phrase.split()))
-    return re.search(rf"(?<![\w-]){spaced}(?:s|es)?(?![\w-])", text, re.IGNORECASE)
 
 
 def document_frequency(texts: Iterable[str]) -> Counter[str]:
