@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from npc_engine.inference.spec import DecoderSpec
-from npc_engine.models.quantize import Bits, QuantizedRows
+from npc_engine.models.quantize import BLOCK, Bits, QuantizedRows
 from npc_engine.models.weights import WeightSource
 
 Array = NDArray[np.float32]
@@ -105,6 +105,9 @@ class FolderWeights:
             for node in model.graph.node
             if node.op_type in codes_input
         }
+        self._with_offsets = {
+            node.input[1] for node in model.graph.node if node.input and node.input[0].endswith("/with_means")
+        }
         norms = (node for node in model.graph.node if node.op_type == "SimplifiedLayerNormalization")
         self.eps = next(item.f for item in next(norms).attribute if item.name == "epsilon")
         cos, sin = self._arrays["rope.cos"][1], self._arrays["rope.sin"][1]
@@ -154,19 +157,24 @@ class FolderWeights:
                 self._matrices[name] = self._arrays[name].astype(np.float32)
             else:
                 self._matrices[name] = _dequantize(self._arrays, name, self._blocks[f"{name}.codes"])
+                if f"{name}.codes" in self._with_offsets:
+                    self._matrices[name] = _join_offsets(self._matrices[name])
         return self._matrices[name]
 
 
 def _dequantize(arrays: Mapping[str, NDArray[np.generic]], name: str, block: int) -> Array:
     codes, scales = arrays[f"{name}.codes"], arrays[f"{name}.scales"].astype(np.float32)
     flat = codes.reshape(len(codes), -1).astype(np.uint8)
-    offsets = None
-    if f"{name}.offset_codes" in arrays:
-        packed, steps = arrays[f"{name}.offset_codes"], arrays[f"{name}.offset_scales"].astype(np.float32)
-        rows = QuantizedRows(packed.reshape(len(packed), -1).astype(np.uint8), steps, 8, block=packed.shape[-1])
-        offsets = rows.dequantize()[:, : scales.shape[1]]
     bits: Bits = 8 if flat.shape[1] == scales.shape[1] * block else 4
-    return QuantizedRows(flat, scales, bits, offsets, block).dequantize()
+    return QuantizedRows(flat, scales, bits, block=block).dequantize()
+
+
+def _join_offsets(rows: Array) -> Array:
+    """Weights whose blocks' offsets stand after them, for the means of the input's blocks: high digits, then low."""
+    columns = next(k for k in range(BLOCK, rows.shape[1], BLOCK) if k + 2 * BLOCK * -(-k // BLOCK**2) == rows.shape[1])
+    weights, digits = rows[:, :columns], rows[:, columns:]
+    offsets = sum(half[:, : columns // BLOCK] for half in np.split(digits, 2, axis=1))
+    return weights + np.repeat(offsets / BLOCK, BLOCK, axis=1)
 
 
 class ReferenceDecoder:

@@ -5,6 +5,7 @@ Knows the ops' layouts, nothing of models. No matrix is ever whole in memory unl
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,16 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from npc_engine.models.quantize import BLOCK, Bits, has_offsets, quantize, quantize_channels, quantize_rows
+from npc_engine.models.quantize import (
+    BLOCK,
+    Bits,
+    QuantizedRows,
+    has_offsets,
+    num_offset_columns,
+    quantize_channels,
+    quantize_rows,
+    with_offset_blocks,
+)
 from npc_engine.models.weights import SourceTensor
 
 OPSET = 21
@@ -131,22 +141,10 @@ class GraphWriter:
                 return out
             return self.node("Add", [out, self.constant(f"{name}.bias", bias)], f"{name}/out")
         codes, scales = self.quantized_matrix(name, tensors, bits, block=block)
-        out = self.matmul_nbits(x, name, codes, scales, bits=bits, rows=rows, columns=columns, bias=bias, block=block)
-        if not has_offsets(tensors, bits):
-            return out
-        sums = self._block_sums(x)
-        blocks = columns // BLOCK
-        offset = self.matmul_nbits(
-            sums,
-            f"{name}/offset",
-            f"{name}.offset_codes",
-            f"{name}.offset_scales",
-            bits=8,
-            rows=rows,
-            columns=blocks,
-            block=_offset_block(blocks),
-        )
-        return self.node("Add", [out, offset], f"{name}/sum")
+        if has_offsets(tensors, bits):
+            x = self._with_block_means(x, columns)
+            columns += num_offset_columns(columns)
+        return self.matmul_nbits(x, name, codes, scales, bits=bits, rows=rows, columns=columns, bias=bias, block=block)
 
     def int8_linear(
         self,
@@ -200,16 +198,22 @@ class GraphWriter:
             self.node("QuantizeLinear", [unit, step, zero], codes)
         return codes, peak
 
-    def _block_sums(self, x: str) -> str:
-        """Sums of x (B, S, columns) over blocks of 32; (B, S, columns / 32)."""
-        sums = f"{x}/block_sums"
-        if sums not in self._made:
-            self._made.add(sums)
-            shape = self.constant("block_shape", np.array([0, 0, -1, BLOCK], np.int64))
-            last = self.constant("block_axis", np.array([-1], np.int64))
-            blocks = self.node("Reshape", [x, shape], f"{x}/blocks")
-            self.node("ReduceSum", [blocks, last], sums, keepdims=0)
-        return sums
+    def _with_block_means(self, x: str, columns: int) -> str:
+        """A product's input (B, S, columns), followed by what its matrix's columns of offsets are multiplied with.
+
+        That is the mean of each of x's blocks of 32, padded to whole blocks, and the means once more.
+        """
+        widened = f"{x}/with_means"
+        if widened not in self._made:
+            self._made.add(widened)
+            means = self.node("AveragePool", [x], f"{x}/means", kernel_shape=[BLOCK], strides=[BLOCK])
+            num_means = columns // BLOCK
+            padded = means
+            if missing := -num_means % BLOCK:
+                pads = self.constant(f"pad_{missing}", np.array([0, 0, 0, 0, 0, missing], np.int64))
+                padded = self.node("Pad", [means, pads], f"{x}/padded_means")
+            self.node("Concat", [x, padded, means], widened, axis=-1)
+        return widened
 
     def matmul_nbits(
         self,
@@ -252,46 +256,36 @@ class GraphWriter:
     def quantized_matrix(
         self, name: str, tensors: Sequence[SourceTensor], bits: Bits, *, block: int = BLOCK
     ) -> tuple[str, str]:
-        """Codes (rows, columns / block, bytes a block) and scales (rows, columns / block); returns their names."""
+        """Codes (rows, blocks, bytes a block) and scales (rows, blocks); returns their names.
+
+        A matrix with offsets has blocks of these after its own: `with_offset_blocks`.
+        """
         rows, columns = sum(tensor.num_rows for tensor in tensors), tensors[0].shape[1]
-        return self._quantized(name, tensors, bits, (rows, columns // block, block * bits // 8), block)
+        if has_offsets(tensors, bits):
+            columns += num_offset_columns(columns)
+        return self._quantized(name, tensors, bits, (rows, -(-columns // block), block * bits // 8), block)
 
     def _quantized(
         self, name: str, tensors: Sequence[SourceTensor], bits: Bits, shape: tuple[int, ...], block: int
     ) -> tuple[str, str]:
         if self._has(f"{name}.codes") and self._has(f"{name}.scales"):
             return f"{name}.codes", f"{name}.scales"
-        rows, columns = shape[0], tensors[0].shape[1]
         scales: list[NDArray[np.float32]] = []
-        offsets: list[NDArray[np.float32]] = []
         keeps_offsets = has_offsets(tensors, bits)
 
+        def convert(tensor: SourceTensor, start: int, stop: int) -> QuantizedRows:
+            rows = quantize_rows(tensor, start, stop, bits, block=block)
+            return with_offset_blocks(rows) if keeps_offsets else rows
+
         def codes() -> Iterator[NDArray[np.uint8]]:
-            for chunk in self._convert(tensors, lambda tensor, a, b: quantize_rows(tensor, a, b, bits, block=block)):
+            for chunk in self._convert(tensors, convert):
                 scales.append(chunk.scales)
-                if keeps_offsets:
-                    offsets.append(np.zeros_like(chunk.scales) if chunk.offsets is None else chunk.offsets)
                 yield chunk.codes
 
         self._store(f"{name}.codes", shape, np.dtype(np.uint8), codes())
-        self._store(
-            f"{name}.scales", (rows, columns // block), self.dtype, (part.astype(self.dtype) for part in scales)
-        )
-        if keeps_offsets:
-            self._store_offsets(name, np.concatenate(offsets))
+        blocks = (shape[0], math.prod(shape[1:]) * 8 // (bits * block))
+        self._store(f"{name}.scales", blocks, self.dtype, (part.astype(self.dtype) for part in scales))
         return f"{name}.codes", f"{name}.scales"
-
-    def _store_offsets(self, name: str, offsets: NDArray[np.float32]) -> None:
-        """(rows, blocks) offsets as 8-bit codes and scales, rows padded to whole blocks of their own.
-
-        As float32 they would be a fifth of what decode reads of the matrix.
-        """
-        rows, columns = offsets.shape
-        block = _offset_block(columns)
-        padded = np.pad(offsets, ((0, 0), (0, -columns % block)))
-        packed = quantize(padded, 8, block=block)
-        self._store(f"{name}.offset_codes", (rows, padded.shape[1] // block, block), np.dtype(np.uint8), [packed.codes])
-        self._store(f"{name}.offset_scales", packed.scales.shape, self.dtype, [packed.scales.astype(self.dtype)])
 
     def _channels(
         self,
@@ -384,11 +378,6 @@ class GraphWriter:
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="npc-engine")
         path.write_bytes(model.SerializeToString())
-
-
-def _offset_block(columns: int) -> int:
-    """Offsets a scale: what takes the fewest bytes, with a scale's four, the kernel's four and the padding."""
-    return min((64, 32, 16), key=lambda block: -(-columns // block) * (block + 8))
 
 
 def _row_chunks(tensors: Iterable[SourceTensor]) -> Iterator[tuple[SourceTensor, int, int]]:

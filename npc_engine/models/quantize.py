@@ -5,7 +5,8 @@ are packed low nibble first. `Q4_0` and `Q8_0` blocks are the same numbers in an
 
 `Q4_1` and `Q4_K` blocks have a minimum besides their scale, which no symmetric block can hold: rounded to symmetric
 ones, they lose as much again as they lost when they were made. They keep their codes and scales, and the rest of each
-block is one `offset`, which the graph adds as a product with the sums of the input's blocks, in 8 bits.
+block is one `offset`. A row's offsets are further columns of the matrix, multiplied with the means of the input's
+blocks: each in 8 bits, as a high and a low digit of 4 (`with_offset_blocks`).
 """
 
 from __future__ import annotations
@@ -71,6 +72,35 @@ def has_offsets(tensors: Sequence[SourceTensor], bits: Bits) -> bool:
     """Whether these tensors, one matrix at these bits, are kept exactly with offsets."""
     stored = {tensor.stored for tensor in tensors}
     return bits == 4 and stored <= {"Q4_0", *_WITH_MINIMUM} and bool(stored & _WITH_MINIMUM)
+
+
+def num_offset_columns(columns: int) -> int:
+    """Columns that `with_offset_blocks` adds: the offsets' high digits, padded to whole blocks, and their low ones."""
+    num_offsets = columns // BLOCK
+    return num_offsets + -num_offsets % BLOCK + num_offsets
+
+
+def with_offset_blocks(rows: QuantizedRows) -> QuantizedRows:
+    """The rows with their offsets as further 4-bit blocks, times 32 since they are multiplied with means.
+
+    An offset is `(16 * high + low) * scale`, both digits -8 to 7, one scale for 32 offsets: blocks of high digits
+    have 16 times the scale of those of low digits. As float32 the offsets would be a fifth of what decode reads.
+    """
+    num_rows, num_blocks = rows.scales.shape
+    offsets = np.zeros((num_rows, num_blocks), np.float32) if rows.offsets is None else rows.offsets
+    padded = np.pad(offsets * np.float32(BLOCK), ((0, 0), (0, -num_blocks % BLOCK))).reshape(-1, BLOCK)
+    scales = np.abs(padded).max(axis=1) / np.float32(16 * 7 + 7)
+    inverse = np.divide(1, scales, out=np.zeros_like(scales), where=scales > _TINY)
+    codes = np.rint(padded * inverse[:, None])
+    high = np.floor((codes + 8) / 16)
+    digits = np.stack((high, codes - 16 * high)) + 8
+    packed = pack4(digits.astype(np.uint8)).reshape(2, num_rows, -1)
+    scales = scales.reshape(num_rows, -1)
+    return QuantizedRows(
+        np.concatenate((rows.codes, packed[0], packed[1]), axis=1),
+        np.concatenate((rows.scales, 16 * scales, scales), axis=1),
+        4,
+    )
 
 
 def wide_block(columns: int) -> int:
