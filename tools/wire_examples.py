@@ -9,6 +9,16 @@ from npc_engine.protocol.messages import PROTOCOL_VERSION, Message
 
 _LIMITS = codec.Limits()
 _TALK = "7f3a"
+_CONTROLS = {
+    "role_play": 0.9,
+    "max_words": 20,
+    "max_sentences": 3,
+    "quirk_budget": 1,
+    "cooldown_turns": 4,
+    "trait_saturation": 0.35,
+    "task_priority": 0.5,
+    "synchrony": 0.3,
+}
 _LONG_LINE = "The road from the coast was long, and I have questions about everything I saw. " * 4
 
 # The first example of each kind is also the one in the document.
@@ -37,6 +47,13 @@ EXAMPLES: tuple[tuple[str, Message], ...] = (
         "set_state",
         messages.SetState(request_id=8, conversation_id=_TALK, changes={"trust": 45, "flags": {"met_guard": True}}),
     ),
+    (
+        "set_controls",
+        messages.SetControls(
+            request_id=13, conversation_id=_TALK, controls={"max_words": 20, "role_play": 0.9, "synchrony": None}
+        ),
+    ),
+    ("undo", messages.Undo(request_id=14, conversation_id=_TALK)),
     ("close_conversation", messages.CloseConversation(request_id=9, conversation_id=_TALK)),
     ("health", messages.Health(request_id=10)),
     ("metrics", messages.Metrics(request_id=11)),
@@ -79,6 +96,8 @@ EXAMPLES: tuple[tuple[str, Message], ...] = (
             call_id="a1",
             name="sell_item",
             arguments={"item": "short sword", "quantity": 1},
+            idempotency_key="5f0c1a",
+            cost=2.5,
         ),
     ),
     (
@@ -94,6 +113,16 @@ EXAMPLES: tuple[tuple[str, Message], ...] = (
     ),
     ("conversation_closed", messages.ConversationClosed(request_id=9, conversation_id=_TALK)),
     ("ok", messages.Ok(request_id=5, cancelled=True)),
+    (
+        "controls_set",
+        messages.ControlsSet(
+            request_id=13,
+            conversation_id=_TALK,
+            controls={name: None for name in _CONTROLS} | {"max_words": 20, "role_play": 0.9},
+            in_force={"small_talk": _CONTROLS, "task": _CONTROLS | {"quirk_budget": 0}},
+        ),
+    ),
+    ("undone", messages.Undone(request_id=14, conversation_id=_TALK, remaining=3)),
     (
         "health_report",
         messages.HealthReport(
@@ -157,6 +186,41 @@ EXAMPLES: tuple[tuple[str, Message], ...] = (
         messages.ActionResult(request_id=6, conversation_id=_TALK, call_id="a1", error="sold out"),
     ),
     ("a world event for one", messages.WorldEvent(request_id=7, conversation_id=_TALK, text="It rains.")),
+    (
+        "a line with controls and the largest seed",
+        messages.Say(
+            request_id=4,
+            conversation_id=_TALK,
+            text="And the long one?",
+            controls={"max_words": 12},
+            seed=messages.MAX_SEED,
+        ),
+    ),
+    (
+        "an action that the game declares",
+        messages.OpenConversation(
+            request_id=3,
+            character_id="weapon_merchant",
+            player_id="ada",
+            declare_actions=[
+                {
+                    "name": "open_gate",
+                    "description": "Opens one of the town's gates.",
+                    "parameters": {
+                        "type": "object",
+                        "properties": {"gate": {"type": "string", "enum": ["north", "south"]}},
+                        "required": ["gate"],
+                    },
+                    "examples": ["Let me out by the north gate."],
+                    "cost": 2.5,
+                }
+            ],
+        ),
+    ),
+    (
+        "an action call without a key or a cost",
+        messages.ActionCall(request_id=4, conversation_id=_TALK, call_id="a2", name="nod", arguments={}),
+    ),
     ("an error of no request", messages.Error(request_id=None, code="NPC201", message="not msgpack", hint="")),
     (
         "a cancelled turn",

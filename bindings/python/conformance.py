@@ -271,6 +271,70 @@ async def set_state(at: Addresses) -> None:
 
 
 @case
+async def set_controls(at: Addresses) -> None:
+    async with talking(at["zmq"]) as (_, talk):
+        now = await talk.set_controls({"max_words": 20, "synchrony": 1.0})
+        check_equal((now.controls["max_words"], now.controls["role_play"]), (20, None))
+        check_equal(now.in_force["world"]["max_words"], 20)
+        check_equal(await said(talk, "controls"), '{"max_words":20,"synchrony":1.0}')
+        check_equal((await talk.set_controls({"max_words": None})).controls["max_words"], None)
+        check_equal(await code_of(talk.set_controls({"max_words": 1000})), "NPC316")
+        check_equal(await code_of(talk.set_controls({"loudness": 1})), "NPC316")
+        check_equal(await said(talk, "controls"), '{"synchrony":1.0}')
+        turn = talk.say("wait")
+        await first_token(turn)
+        await talk.set_controls({"max_words": 9})
+        check_equal((await turn.cancel()).finish_reason, "cancelled")
+        check_equal(await said(talk, "controls"), '{"max_words":9,"synchrony":1.0}')
+
+
+@case
+async def say_options(at: Addresses) -> None:
+    async with talking(at["zmq"]) as (_, talk):
+        check_equal((await talk.say("controls", controls={"max_words": 8}).finish()).text, '{"max_words":8}')
+        check_equal(await said(talk, "controls"), "{}")
+        check_equal((await talk.say("seed", seed=4294967295).finish()).text, "4294967295")
+        check_equal(await said(talk, "seed"), "null")
+        check_equal(await code_of(talk.say("Hello.", controls={"max_words": 1000}).finish()), "NPC316")
+        check_equal(await said(talk, "Still here."), "Still here.")
+
+
+@case
+async def undo(at: Addresses) -> None:
+    async with talking(at["zmq"]) as (_, talk):
+        check_equal(await code_of(talk.undo()), "NPC317")
+        for line in ("One.", "Two.", "Three."):
+            await said(talk, line)
+        check_equal(await talk.undo(2), 1)
+        check_equal(await said(talk, "turns"), '["One."]')
+        turn = talk.say("wait")
+        await first_token(turn)
+        check_equal(await code_of(talk.undo()), "NPC304")
+        check_equal((await turn.cancel()).finish_reason, "cancelled")
+        await talk.close()
+        check_equal(await code_of(talk.undo()), "NPC303")
+
+
+@case
+async def declare_actions(at: Addresses) -> None:
+    properties = {"gate": {"type": "string"}}
+    gate = {
+        "name": "open_gate",
+        "description": "Opens the gate.",
+        "parameters": {"type": "object", "properties": properties},
+    }
+    async with talking(at["zmq"], declare_actions=[gate]) as (client, talk):
+        check_equal(await said(talk, "declared"), '["open_gate"]')
+        turn = talk.say("act sword")
+        call = await anext(turn)
+        check_equal((call.idempotency_key, call.cost), ("key-sword", 2.5))
+        await talk.refuse(call, "not now")
+        await turn.finish()
+        wrong = client.open("mara", player_id="ada", declare_actions=[{"description": "?"}])
+        check_equal(await code_of(wrong), "NPC315")
+
+
+@case
 async def health(at: Addresses) -> None:
     async with AsyncClient(at["zmq"]) as client:
         report = await client.health()

@@ -4,7 +4,7 @@ from npc_engine.client.asynchronous import AsyncClient, AsyncConversation, Async
 from npc_engine.client.blocking import Client, Conversation, Turn
 from npc_engine.client.curve import CurveKeys
 from npc_engine.client.turn import DEFAULT_ADDRESS, ActionFailed, Event
-from npc_engine.protocol.messages import ActionCall, Sentence, Token, TurnEnd
+from npc_engine.protocol.messages import ActionCall, ControlsSet, Sentence, Token, TurnEnd
 
 __all__ = [
     "DEFAULT_ADDRESS",
@@ -14,6 +14,7 @@ __all__ = [
     "AsyncConversation",
     "AsyncTurn",
     "Client",
+    "ControlsSet",
     "Conversation",
     "CurveKeys",
     "Event",

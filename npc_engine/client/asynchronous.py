@@ -28,11 +28,12 @@ from npc_engine.client.turn import (
     TurnProgress,
     expect,
     offered,
+    spoken,
     timed_out,
 )
 from npc_engine.errors import ConnectionLost, NpcEngineError
 from npc_engine.protocol import messages
-from npc_engine.protocol.messages import ActionCall, Sentence, TurnEnd
+from npc_engine.protocol.messages import ActionCall, ControlsSet, Sentence, TurnEnd, Undone
 
 OnAsyncAction = Callable[[ActionCall], Awaitable[Mapping[str, Any]]]
 
@@ -120,6 +121,7 @@ class AsyncClient:
         state: Mapping[str, Any] | None = None,
         on_action: OnAsyncAction | None = None,
         actions: Sequence[str] | None = None,
+        declare_actions: Sequence[Mapping[str, Any]] = (),
     ) -> AsyncConversation:
         """Open a conversation.
 
@@ -131,17 +133,21 @@ class AsyncClient:
             on_action: Runs each action the character asks for and returns its result; raises ActionFailed for one
                 that did not happen. Without it, answer ActionCall events in the loop.
             actions: The sheet's actions that this game runs. None: all of them with `on_action`, none without.
+            declare_actions: Actions of the game's own, as docs/protocol.md lists their keys.
 
         Raises:
-            UnknownCharacter, UnknownAction, InvalidState, TooManyConversations, Overloaded: Nothing was opened.
+            UnknownCharacter, UnknownAction, InvalidAction, InvalidState, TooManyConversations, Overloaded: Nothing was
+                opened.
         """
-        fields = {
+        fields: dict[str, Any] = {
             "character_id": character_id,
             "player_id": player_id,
             "player_name": player_name,
             "state": dict(state or {}),
             "actions": offered(actions, has_handler=on_action is not None),
         }
+        if declare_actions:
+            fields["declare_actions"] = [dict(action) for action in declare_actions]
         opened = await self.request("open_conversation", fields, messages.ConversationOpened)
         return AsyncConversation(self, opened, on_action=on_action)
 
@@ -231,13 +237,19 @@ class AsyncConversation:
     ) -> None:
         await self.close()
 
-    def say(self, text: str) -> AsyncTurn:
+    def say(self, text: str, *, controls: Mapping[str, Any] | None = None, seed: int | None = None) -> AsyncTurn:
         """The player speaks; iterate over the turn, or `finish()` it.
 
+        Args:
+            text: The player's line.
+            controls: Controls of this turn alone, as `set_controls` takes them.
+            seed: What the turn draws by, 0 to 2^32 - 1: the same seed after the same talk draws alike.
+
         Raises:
-            TextTooLong, TurnInProgress, Overloaded, ConversationClosed: While iterating; the turn is over.
+            TextTooLong, TurnInProgress, Overloaded, ConversationClosed, InvalidControls: While iterating; the turn is
+                over.
         """
-        return AsyncTurn(self._client, self, text, on_action=self._on_action)
+        return AsyncTurn(self._client, self, spoken(text, controls, seed), on_action=self._on_action)
 
     async def answer(self, call: ActionCall, result: Mapping[str, Any]) -> None:
         """Say what an action did.
@@ -271,6 +283,31 @@ class AsyncConversation:
         """
         await self._request("set_state", {"changes": dict(changes)})
 
+    async def set_controls(self, controls: Mapping[str, Any]) -> ControlsSet:
+        """Change how the character talks in this conversation, from the next turn on; also while a turn runs.
+
+        Args:
+            controls: The controls that change; None gives one back to the sheet and the engine.
+
+        Returns:
+            What this conversation sets now, and by route the values in force.
+
+        Raises:
+            InvalidControls: Nothing has changed.
+        """
+        fields = {"conversation_id": self.id, "controls": dict(controls)}
+        return await self._client.request("set_controls", fields, ControlsSet)
+
+    async def undo(self, turns: int = 1) -> int:
+        """Take back the last turns; returns how many are left that can be taken back.
+
+        Raises:
+            TurnInProgress: The character is still answering.
+            NothingToUndo: There are fewer; nothing has changed.
+        """
+        fields = {"conversation_id": self.id, "turns": turns}
+        return (await self._client.request("undo", fields, Undone)).remaining
+
     async def close(self) -> None:
         """Close the conversation; a running turn is cancelled. Does nothing the second time."""
         if self._is_closed:
@@ -288,13 +325,18 @@ class AsyncTurn:
     """One turn as it arrives: an asynchronous iterator of Token, Sentence, ActionCall and, last, TurnEnd."""
 
     def __init__(
-        self, client: AsyncClient, conversation: AsyncConversation, text: str, *, on_action: OnAsyncAction | None = None
+        self,
+        client: AsyncClient,
+        conversation: AsyncConversation,
+        fields: Mapping[str, Any],
+        *,
+        on_action: OnAsyncAction | None = None,
     ) -> None:
         self._client = client
         self._conversation = conversation
         self._on_action = on_action
         self._progress = TurnProgress()
-        self._request_id, self._replies = client.submit("say", {"conversation_id": conversation.id, "text": text})
+        self._request_id, self._replies = client.submit("say", {"conversation_id": conversation.id, **fields})
 
     @property
     def text(self) -> str:

@@ -28,11 +28,12 @@ from npc_engine.client.turn import (
     TurnProgress,
     expect,
     offered,
+    spoken,
     timed_out,
 )
 from npc_engine.errors import ConnectionLost, NpcEngineError
 from npc_engine.protocol import messages
-from npc_engine.protocol.messages import ActionCall, Sentence, TurnEnd
+from npc_engine.protocol.messages import ActionCall, ControlsSet, Sentence, TurnEnd, Undone
 
 OnAction = Callable[[ActionCall], Mapping[str, Any]]
 
@@ -118,6 +119,7 @@ class Client:
         state: Mapping[str, Any] | None = None,
         on_action: OnAction | None = None,
         actions: Sequence[str] | None = None,
+        declare_actions: Sequence[Mapping[str, Any]] = (),
     ) -> Conversation:
         """Open a conversation.
 
@@ -129,17 +131,21 @@ class Client:
             on_action: Runs each action the character asks for and returns its result; raises ActionFailed for one
                 that did not happen. Without it, answer ActionCall events in the loop.
             actions: The sheet's actions that this game runs. None: all of them with `on_action`, none without.
+            declare_actions: Actions of the game's own, as docs/protocol.md lists their keys.
 
         Raises:
-            UnknownCharacter, UnknownAction, InvalidState, TooManyConversations, Overloaded: Nothing was opened.
+            UnknownCharacter, UnknownAction, InvalidAction, InvalidState, TooManyConversations, Overloaded: Nothing was
+                opened.
         """
-        fields = {
+        fields: dict[str, Any] = {
             "character_id": character_id,
             "player_id": player_id,
             "player_name": player_name,
             "state": dict(state or {}),
             "actions": offered(actions, has_handler=on_action is not None),
         }
+        if declare_actions:
+            fields["declare_actions"] = [dict(action) for action in declare_actions]
         opened = self.request("open_conversation", fields, messages.ConversationOpened)
         return Conversation(self, opened, on_action=on_action)
 
@@ -218,13 +224,19 @@ class Conversation:
     ) -> None:
         self.close()
 
-    def say(self, text: str) -> Turn:
+    def say(self, text: str, *, controls: Mapping[str, Any] | None = None, seed: int | None = None) -> Turn:
         """The player speaks; iterate over the turn, or `finish()` it.
 
+        Args:
+            text: The player's line.
+            controls: Controls of this turn alone, as `set_controls` takes them.
+            seed: What the turn draws by, 0 to 2^32 - 1: the same seed after the same talk draws alike.
+
         Raises:
-            TextTooLong, TurnInProgress, Overloaded, ConversationClosed: While iterating; the turn is over.
+            TextTooLong, TurnInProgress, Overloaded, ConversationClosed, InvalidControls: While iterating; the turn is
+                over.
         """
-        return Turn(self._client, self, text, on_action=self._on_action)
+        return Turn(self._client, self, spoken(text, controls, seed), on_action=self._on_action)
 
     def answer(self, call: ActionCall, result: Mapping[str, Any]) -> None:
         """Say what an action did.
@@ -258,6 +270,31 @@ class Conversation:
         """
         self._request("set_state", {"changes": dict(changes)})
 
+    def set_controls(self, controls: Mapping[str, Any]) -> ControlsSet:
+        """Change how the character talks in this conversation, from the next turn on; also while a turn runs.
+
+        Args:
+            controls: The controls that change; None gives one back to the sheet and the engine.
+
+        Returns:
+            What this conversation sets now, and by route the values in force.
+
+        Raises:
+            InvalidControls: Nothing has changed.
+        """
+        fields = {"conversation_id": self.id, "controls": dict(controls)}
+        return self._client.request("set_controls", fields, ControlsSet)
+
+    def undo(self, turns: int = 1) -> int:
+        """Take back the last turns; returns how many are left that can be taken back.
+
+        Raises:
+            TurnInProgress: The character is still answering.
+            NothingToUndo: There are fewer; nothing has changed.
+        """
+        fields = {"conversation_id": self.id, "turns": turns}
+        return (self._client.request("undo", fields, Undone)).remaining
+
     def close(self) -> None:
         """Close the conversation; a running turn is cancelled. Does nothing the second time."""
         if self._is_closed:
@@ -275,13 +312,18 @@ class Turn:
     """One turn as it arrives: an iterator of Token, Sentence, ActionCall and, last, TurnEnd."""
 
     def __init__(
-        self, client: Client, conversation: Conversation, text: str, *, on_action: OnAction | None = None
+        self,
+        client: Client,
+        conversation: Conversation,
+        fields: Mapping[str, Any],
+        *,
+        on_action: OnAction | None = None,
     ) -> None:
         self._client = client
         self._conversation = conversation
         self._on_action = on_action
         self._progress = TurnProgress()
-        self._request_id, self._replies = client.submit("say", {"conversation_id": conversation.id, "text": text})
+        self._request_id, self._replies = client.submit("say", {"conversation_id": conversation.id, **fields})
 
     @property
     def text(self) -> str:

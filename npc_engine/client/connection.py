@@ -103,7 +103,8 @@ class Connection:
         """
         request_id = next(self._request_ids)
         request = messages.parse_request({"kind": kind, "request_id": request_id, **fields})
-        frame = codec.pack(request, self._limits)
+        # Without what the caller left out: an older server refuses fields that it does not know.
+        frame = codec.pack(request, self._limits, only_given=True)
         with self._lock:
             if self._lost is not None:
                 raise ConnectionLost(self._lost.message, hint=self._lost.hint)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from npc_engine.errors import InvalidMessage, NpcEngineError, RequestTimeout
 from npc_engine.protocol.messages import ActionCall, Answer, Reply, Sentence, Token, TurnEnd
@@ -105,6 +105,16 @@ def offered(actions: Sequence[str] | None, *, has_handler: bool) -> list[str]:
     if actions is None:
         return ["*"] if has_handler else []
     return list(actions)
+
+
+def spoken(text: str, controls: Mapping[str, Any] | None, seed: int | None) -> dict[str, Any]:
+    """The fields of a `say`, without those that it does not use."""
+    fields: dict[str, Any] = {"text": text}
+    if controls is not None:
+        fields["controls"] = dict(controls)
+    if seed is not None:
+        fields["seed"] = seed
+    return fields
 
 
 def timed_out(kind: str, address: str, timeout_s: float) -> RequestTimeout:

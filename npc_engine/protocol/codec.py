@@ -61,14 +61,19 @@ def unpack(frame: bytes, limits: Limits) -> dict[str, Any]:
     return fields
 
 
-def pack(message: Message, limits: Limits) -> bytes:
+def pack(message: Message, limits: Limits, *, only_given: bool = False) -> bytes:
     """Encode one message; the inverse of `unpack` and the message's parser.
+
+    Args:
+        message: The message.
+        limits: What the other side accepts.
+        only_given: Leave out fields that were not given when the message was made.
 
     Raises:
         FrameTooLarge: The encoded message has more than `limits.max_frame_bytes`.
         MalformedMessage: The message holds data that `unpack` would refuse.
     """
-    fields = message.model_dump()
+    fields = {"kind": message.kind, **message.model_dump(exclude_unset=only_given)}
     _check_data(fields, depth_left=limits.max_depth)
     frame: bytes = msgpack.packb(fields)
     _check_size(frame, limits)

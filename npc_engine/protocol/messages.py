@@ -20,6 +20,7 @@ MAX_REQUEST_ID = (1 << 53) - 1
 MAX_ID_CHARS = 128
 MAX_NAME_CHARS = 200
 MAX_REASON_CHARS = 2000
+MAX_SEED = (1 << 32) - 1
 
 RequestId = Annotated[int, Field(ge=0, le=MAX_REQUEST_ID)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARS)]
@@ -27,6 +28,8 @@ Name = Annotated[str, StringConstraints(max_length=MAX_NAME_CHARS)]
 Line = Annotated[str, StringConstraints(min_length=1)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=MAX_REASON_CHARS)]
 Data = dict[str, JsonValue]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+NumTurns = Annotated[int, Field(ge=1)]
 
 FinishReason = Literal["stop", "length", "cancelled", "guard"]
 ReplySource = Literal["model", "fallback", "none"]
@@ -81,6 +84,9 @@ class OpenConversation(Request):
     actions: list[Id] = Field(
         [], description="the sheet's actions that this game runs, or `*` for all; others are never called"
     )
+    declare_actions: list[Data] = Field(
+        [], description="actions of the game's own that this character may use besides, below"
+    )
 
 
 class CloseConversation(Request):
@@ -96,6 +102,8 @@ class Say(Request):
     kind: Literal["say"] = "say"
     conversation_id: Id = Field(description="an open conversation of this client")
     text: Line = Field(description="the player's line, at most `max_text_chars`")
+    controls: Data | None = Field(None, description="controls of this turn alone, as in `set_controls`")
+    seed: Seed | None = Field(None, description="what the turn draws by: the same seed after the same talk draws alike")
 
 
 class Cancel(Request):
@@ -136,6 +144,22 @@ class SetState(Request):
     kind: Literal["set_state"] = "set_state"
     conversation_id: Id = Field(description="an open conversation of this client")
     changes: Data = Field(description="the names that change, with their new values")
+
+
+class SetControls(Request):
+    """Changes how the character talks in this conversation, from the next turn on; a running turn is left as it is."""
+
+    kind: Literal["set_controls"] = "set_controls"
+    conversation_id: Id = Field(description="an open conversation of this client")
+    controls: Data = Field(description="the controls that change; nil gives one back to the sheet and the engine")
+
+
+class Undo(Request):
+    """Takes back the last turns, as if they had not been said. What the game told in between stays."""
+
+    kind: Literal["undo"] = "undo"
+    conversation_id: Id = Field(description="an open conversation of this client")
+    turns: NumTurns = Field(1, description="how many")
 
 
 class Health(Request):
@@ -248,8 +272,12 @@ class ActionCall(TurnMessage):
 
     kind: Literal["action_call"] = "action_call"
     call_id: Id = Field(description="names this call in `action_result`")
-    name: str = Field(description="the action's name, as the sheet declares it")
+    name: str = Field(description="the action's name, as the sheet or `declare_actions` has it")
     arguments: Data = Field(description="by parameter name, of the declared types")
+    idempotency_key: str = Field(
+        "", description="the game runs calls of one key once; the same where a call is repeated"
+    )
+    cost: float | None = Field(None, description="what the action declares that a call costs, in the game's own unit")
 
 
 class TurnEnd(TurnMessage):
@@ -267,6 +295,25 @@ class Ok(Answer):
 
     kind: Literal["ok"] = "ok"
     cancelled: bool | None = Field(None, description="for `cancel`: whether a turn was running; otherwise nil")
+
+
+class ControlsSet(Answer):
+    """Answers `set_controls`."""
+
+    kind: Literal["controls_set"] = "controls_set"
+    conversation_id: Id = Field(description="the conversation of the `set_controls`")
+    controls: Data = Field(description="what this conversation sets now; nil where it leaves a control to the sheet")
+    in_force: Data = Field(
+        description="by route of a turn (`small_talk`, `task` ...): the value of every control from the next turn on"
+    )
+
+
+class Undone(Answer):
+    """Answers `undo`."""
+
+    kind: Literal["undone"] = "undone"
+    conversation_id: Id = Field(description="the conversation of the `undo`")
+    remaining: int = Field(ge=0, description="how many turns are left that can be taken back")
 
 
 class HealthReport(Answer):
@@ -305,6 +352,8 @@ REQUESTS: Mapping[str, type[Request]] = {
     "action_result": ActionResult,
     "world_event": WorldEvent,
     "set_state": SetState,
+    "set_controls": SetControls,
+    "undo": Undo,
     "health": Health,
     "metrics": Metrics,
     "bye": Bye,
@@ -320,6 +369,8 @@ REPLIES: Mapping[str, type[Reply]] = {
     "action_call": ActionCall,
     "turn_end": TurnEnd,
     "ok": Ok,
+    "controls_set": ControlsSet,
+    "undone": Undone,
     "health_report": HealthReport,
     "metrics_report": MetricsReport,
     "error": Error,

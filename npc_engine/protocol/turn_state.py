@@ -49,6 +49,8 @@ CONVERSATION: Mapping[ConversationState, Mapping[str, ConversationState]] = {
         "cancel": ConversationState.IDLE,
         "world_event": ConversationState.IDLE,
         "set_state": ConversationState.IDLE,
+        "set_controls": ConversationState.IDLE,
+        "undo": ConversationState.IDLE,
         "close_conversation": ConversationState.CLOSING,
     },
     ConversationState.REPLYING: {
@@ -58,6 +60,7 @@ CONVERSATION: Mapping[ConversationState, Mapping[str, ConversationState]] = {
         "cancel": ConversationState.REPLYING,
         "world_event": ConversationState.REPLYING,
         "set_state": ConversationState.REPLYING,
+        "set_controls": ConversationState.REPLYING,
         "turn_end": ConversationState.IDLE,
         "error": ConversationState.IDLE,
         "close_conversation": ConversationState.CLOSING,
@@ -71,6 +74,7 @@ CONVERSATION: Mapping[ConversationState, Mapping[str, ConversationState]] = {
         "cancel": ConversationState.ACTING,
         "world_event": ConversationState.ACTING,
         "set_state": ConversationState.ACTING,
+        "set_controls": ConversationState.ACTING,
         "turn_end": ConversationState.IDLE,
         "error": ConversationState.IDLE,
         "close_conversation": ConversationState.CLOSING,
@@ -90,12 +94,17 @@ CONVERSATION: Mapping[ConversationState, Mapping[str, ConversationState]] = {
 REFUSALS: Mapping[tuple[ConversationState, str], type[NpcEngineError]] = {
     (ConversationState.REPLYING, "say"): TurnInProgress,
     (ConversationState.ACTING, "say"): TurnInProgress,
+    (ConversationState.REPLYING, "undo"): TurnInProgress,
+    (ConversationState.ACTING, "undo"): TurnInProgress,
     (ConversationState.IDLE, "action_result"): UnknownActionCall,
     (ConversationState.REPLYING, "action_result"): UnknownActionCall,
 } | {
     (state, kind): ConversationClosed
     for state in (ConversationState.CLOSING, ConversationState.CLOSED)
-    for kind in ("say", "cancel", "action_result", "world_event", "set_state", "close_conversation")
+    for kind in (
+        *("say", "cancel", "action_result", "world_event"),
+        *("set_state", "set_controls", "undo", "close_conversation"),
+    )
 }
 
 _HINTS: Mapping[type[NpcEngineError], str] = {
@@ -142,7 +151,7 @@ class ConversationMoves:
         """The state that a message of this kind leads to; nothing changes.
 
         Raises:
-            TurnInProgress: A `say` during a turn.
+            TurnInProgress: A `say` or `undo` during a turn.
             UnknownActionCall: An `action_result` that nothing waits for.
             ConversationClosed: Anything after `close_conversation`.
             IllegalMessage: Any other message that is not legal now.

@@ -9,6 +9,9 @@ from types import TracebackType
 from npc_engine.config import EngineConfig
 from npc_engine.server.dialogue_port import DialoguePort
 from npc_engine.server.server import Server
+from npc_engine.server.site import Site
+
+_WAIT_S = 0.5
 
 
 class BackgroundServer:
@@ -17,13 +20,17 @@ class BackgroundServer:
     Args:
         dialogue: What answers; it is started and closed.
         config: Address, limits and times; port `*` takes a free one.
+        site: Files that the WebSocket door hands out over HTTP.
 
     Attributes:
         address: The real address, once entered.
+        websocket_address: That of the WebSocket door; empty where it is off.
     """
 
-    def __init__(self, dialogue: DialoguePort, *, config: EngineConfig) -> None:
+    def __init__(self, dialogue: DialoguePort, *, config: EngineConfig, site: Site | None = None) -> None:
         self.address = ""
+        self.websocket_address = ""
+        self._site = site
         self._dialogue = dialogue
         self._config = config
         self._is_ready = threading.Event()
@@ -59,6 +66,12 @@ class BackgroundServer:
         if self._failure is not None and error is None:
             raise self._failure
 
+    def wait(self) -> None:
+        """Wait until it ends by itself; Ctrl+C interrupts the wait."""
+        while self._thread.is_alive():
+            # Without a timeout, Windows would not see Ctrl+C.
+            self._thread.join(_WAIT_S)
+
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             try:
@@ -71,10 +84,10 @@ class BackgroundServer:
                 self._is_ready.set()
 
     async def _serve(self) -> None:
-        server = Server(self._dialogue, config=self._config)
+        server = Server(self._dialogue, config=self._config, site=self._site)
         await server.startup()
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        self.address = server.address
+        self.address, self.websocket_address = server.address, server.websocket_address
         self._is_ready.set()
         try:
             await server.serve()

@@ -120,6 +120,11 @@ class ClientSession:
             case messages.SetState():
                 self._conversation(request.conversation_id, request.kind).port.set_state(request.changes)
                 self._send(messages.Ok(request_id=request.request_id))
+            case messages.SetControls():
+                self._set_controls(request)
+            case messages.Undo():
+                conversation = self._conversation(request.conversation_id, request.kind)
+                self._send(messages.Undone(**_names(request), remaining=conversation.port.undo(request.turns)))
             case messages.Health():
                 engine, server = self._dialogue.health(), self._server_report()
                 self._send(messages.HealthReport(request_id=request.request_id, engine=engine, server=server))
@@ -196,6 +201,7 @@ class ClientSession:
             player_name=request.player_name,
             state=request.state,
             actions=request.actions,
+            declare_actions=request.declare_actions,
         )
         self._conversations[port.id] = _OpenConversation(port=port)
         self._send(
@@ -223,7 +229,8 @@ class ClientSession:
         is_ended = False
         try:
             # Closed here and now, whatever happens, so that the conversation is free for its next turn.
-            async with aclosing(conversation.port.say(request.text)) as turn:
+            events_of_turn = conversation.port.say(request.text, controls=request.controls, seed=request.seed)
+            async with aclosing(events_of_turn) as turn:
                 async for event in turn:
                     reply = _turn_message(event, request)
                     conversation.moves.on(reply.kind)
@@ -241,6 +248,11 @@ class ClientSession:
             conversation.has_turn = False
             if conversation.moves.state is ConversationState.CLOSING or self.state is ConnectionState.CLOSED:
                 self._forget(conversation)
+
+    def _set_controls(self, request: messages.SetControls) -> None:
+        conversation = self._conversation(request.conversation_id, request.kind)
+        now = conversation.port.set_controls(request.controls)
+        self._send(messages.ControlsSet(**_names(request), controls=now.own, in_force=dict(now.by_route)))
 
     def _world_event(self, request: messages.WorldEvent) -> None:
         self._check_text(request.text)
@@ -297,15 +309,26 @@ def coded(error: Exception, *, request_id: int | None) -> NpcEngineError:
     )
 
 
+def _names(request: messages.Say | messages.SetControls | messages.Undo) -> dict[str, Any]:
+    return {"request_id": request.request_id, "conversation_id": request.conversation_id}
+
+
 def _turn_message(event: events.TurnEvent, request: messages.Say) -> messages.TurnMessage:
-    names: dict[str, Any] = {"request_id": request.request_id, "conversation_id": request.conversation_id}
+    names = _names(request)
     match event:
         case events.Token():
             return messages.Token(text=event.text, **names)
         case events.Sentence():
             return messages.Sentence(index=event.index, text=event.text, **names)
         case events.ActionCall():
-            return messages.ActionCall(call_id=event.call_id, name=event.name, arguments=event.arguments, **names)
+            return messages.ActionCall(
+                call_id=event.call_id,
+                name=event.name,
+                arguments=event.arguments,
+                idempotency_key=event.idempotency_key,
+                cost=event.cost,
+                **names,
+            )
         case events.TurnEnd():
             return messages.TurnEnd(
                 text=event.text, finish_reason=event.finish_reason, source=event.source, trace=event.trace, **names

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
 
 from npc_engine.dialogue.events import TurnEvent
+from npc_engine.dialogue.overrides import ControlsInForce
 
 
 class CharacterSummary(Protocol):
@@ -35,10 +36,12 @@ class ConversationPort(Protocol):
     def greeting(self) -> str:
         """The character's authored first line; may be empty."""
 
-    def say(self, text: str) -> AsyncGenerator[TurnEvent, None]:
+    def say(
+        self, text: str, *, controls: Mapping[str, Any] | None, seed: int | None
+    ) -> AsyncGenerator[TurnEvent, None]:
         """Run one turn; ends with a TurnEnd unless it raises a RequestError before its first event.
 
-        Closing the generator abandons the turn.
+        Closing the generator abandons the turn. `controls` hold for this turn; `seed` is an unsigned 32-bit integer.
         """
 
     def cancel(self) -> bool:
@@ -52,6 +55,12 @@ class ConversationPort(Protocol):
 
     def set_state(self, changes: Mapping[str, Any]) -> None:
         """Change the game's state; raises InvalidState and then changes nothing."""
+
+    def set_controls(self, changes: Mapping[str, Any]) -> ControlsInForce:
+        """Change controls from the next turn on, None giving one back; raises InvalidControls and changes nothing."""
+
+    def undo(self, turns: int) -> int:
+        """Take back the last turns; returns how many are left. Raises NothingToUndo and then changes nothing."""
 
     def close(self) -> None:
         """Free what the conversation holds."""
@@ -71,8 +80,9 @@ class DialoguePort(Protocol):
         player_name: str | None,
         state: Mapping[str, Any],
         actions: Sequence[str],
+        declare_actions: Sequence[Mapping[str, Any]],
     ) -> ConversationPort:
-        """Open a conversation; raises UnknownCharacter, UnknownAction or InvalidState."""
+        """Open a conversation; raises UnknownCharacter, UnknownAction, InvalidAction or InvalidState."""
 
     def health(self) -> dict[str, Any]:
         """What the engine runs on, as plain data."""

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from npc_engine.config import EngineConfig
 from npc_engine.server.dialogue_port import DialoguePort
 from npc_engine.server.sessions import Sessions, ShutdownReport
+from npc_engine.server.site import Site
 from npc_engine.server.websocket import WebSocketServer
 from npc_engine.server.zmq_server import ZmqServer
 
@@ -23,15 +24,22 @@ class Server:
         dialogue: What answers; the server starts and closes it.
         config: Addresses, keys, limits and times.
         make_sessions: Makes what keeps the clients.
+        site: Files that the WebSocket door hands out over HTTP.
 
     Needs an event loop that can watch sockets; on Windows that is `asyncio.SelectorEventLoop`.
     """
 
     def __init__(
-        self, dialogue: DialoguePort, *, config: EngineConfig, make_sessions: Callable[..., Sessions] = Sessions
+        self,
+        dialogue: DialoguePort,
+        *,
+        config: EngineConfig,
+        make_sessions: Callable[..., Sessions] = Sessions,
+        site: Site | None = None,
     ) -> None:
         self._dialogue = dialogue
         self._config = config
+        self._site = site
         self._sessions = make_sessions(dialogue, config=config)
         self._resources = AsyncExitStack()
         self._stop_asked = asyncio.Event()
@@ -59,7 +67,7 @@ class Server:
             NpcEngineError: What the dialogue raises. In every case nothing stays bound or running.
         """
         zmq_server = ZmqServer(self._sessions, config=self._config)
-        web_server = WebSocketServer(self._sessions, config=self._config)
+        web_server = WebSocketServer(self._sessions, config=self._config, site=self._site)
         async with AsyncExitStack() as resources:
             self._address = zmq_server.open(resources)
             if self._config.websocket_address is not None:

@@ -1,7 +1,8 @@
 """The WebSocket door, for clients that cannot link ZeroMQ: one binary message is one msgpack map.
 
-Loopback only, and browsers only from listed origins: docs/decisions/0009. Messages, limits and sessions are those of
-the ZeroMQ door. Nothing here waits for a client: each has a queue and a task that empties it.
+Loopback only, and browsers only from listed origins and from the door's own page where it has one:
+docs/decisions/0009. Messages, limits and sessions are those of the ZeroMQ door. Nothing here waits for a client: each
+has a queue and a task that empties it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from npc_engine.errors import AddressInUse, ConfigError, MalformedMessage
 from npc_engine.protocol.turn_state import ConnectionState
 from npc_engine.server.auth import parse_websocket_address
 from npc_engine.server.sessions import HARD_FRAME_FACTOR, MAX_QUEUED_REPLIES, Client, ClientGone, Sessions
+from npc_engine.server.site import Site
 
 # Requests that may wait from one client before nothing more is read from it.
 MAX_QUEUED_REQUESTS = 32
@@ -72,11 +74,17 @@ class WebSocketServer:
     Args:
         sessions: Where clients are let in.
         config: Address, origins and limits.
+        site: Files that it hands out over HTTP; their pages may use it.
     """
 
-    def __init__(self, sessions: Sessions, *, config: EngineConfig) -> None:
+    def __init__(self, sessions: Sessions, *, config: EngineConfig, site: Site | None = None) -> None:
         self._sessions = sessions
         self._config = config
+        self._site = site
+        # Hosts with ports under which a browser of this machine reaches the site.
+        self._names: list[str] = []
+        # None: programs that are no browsers send no Origin.
+        self._origins: list[Origin | None] = [None, *map(Origin, config.websocket_origins)]
         self._meetings: dict[_Peer, asyncio.Task[None]] = {}
         self._server: ListeningServer
 
@@ -97,8 +105,7 @@ class WebSocketServer:
                 self._meet,
                 host,
                 port,
-                # None: programs that are no browsers send no Origin.
-                origins=[None, *map(Origin, self._config.websocket_origins)],
+                origins=self._origins,
                 # A compressed message could unfold to more than its limit, and costs latency.
                 compression=None,
                 max_size=self._config.max_frame_bytes * HARD_FRAME_FACTOR,
@@ -107,7 +114,7 @@ class WebSocketServer:
                 ping_interval=None,
                 open_timeout=OPENING_S,
                 close_timeout=LINGER_S,
-                process_request=self._limit_connections,
+                process_request=self._answer_request,
                 server_header=None,
                 logger=_QUIET,
                 start_serving=False,
@@ -120,16 +127,24 @@ class WebSocketServer:
             raise ConfigError(f"cannot listen on {address}: {error}", hint="check websocket_address") from error
         resources.push_async_callback(self._close)
         bound_port = self._server.sockets[0].getsockname()[1]
-        return f"ws://{f'[{host}]' if ':' in host else host}:{bound_port}/"
+        name = f"[{host}]" if ":" in host else host
+        if self._site is not None:
+            # Known only now, and nobody is accepted yet.
+            self._names = [f"{name}:{bound_port}", f"localhost:{bound_port}"]
+            self._origins += [Origin(f"http://{each}") for each in self._names]
+        return f"ws://{name}:{bound_port}/"
 
     async def start(self) -> None:
         """Accept clients."""
         await self._server.start_serving()
 
-    def _limit_connections(self, connection: ServerConnection, request: Request) -> Response | None:
-        if len(self._meetings) < self._config.max_clients:
-            return None
-        return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "the limit is max_clients\n")
+    def _answer_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        """What is answered instead of a WebSocket handshake; None lets that happen."""
+        if len(self._meetings) >= self._config.max_clients:
+            return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "the limit is max_clients\n")
+        if self._site is not None and "Upgrade" not in request.headers:
+            return self._site.respond(request, self._names)
+        return None
 
     async def _meet(self, connection: ServerConnection) -> None:
         peer = _Peer(connection)

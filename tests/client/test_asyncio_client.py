@@ -8,7 +8,9 @@ from npc_engine.client import ActionCall, ActionFailed, AsyncClient, Sentence, T
 from npc_engine.errors import (
     ConnectionLost,
     InternalError,
+    InvalidControls,
     InvalidMessage,
+    NothingToUndo,
     RequestTimeout,
     TextTooLong,
     UnknownActionCall,
@@ -16,6 +18,7 @@ from npc_engine.errors import (
     UnsupportedVersion,
 )
 from npc_engine.protocol import messages
+from npc_engine.sheets.controls import ControlOverrides
 from tests.scripted import RunningServer, free_port_config
 
 
@@ -60,6 +63,20 @@ async def test_the_small_requests(server, client):
     conversation = server.conversation(talk.id)
     assert conversation.heard_events == [("It rains.", None), ("It snows.", 2.0)]
     assert conversation.state == {"trust": 4}
+
+
+async def test_controls_seed_undo_and_declared_actions(server, client):
+    gate = {"name": "open_gate", "description": "Opens the town gate."}
+    talk = await client.open("mara", player_id="ada", declare_actions=[gate])
+    assert server.conversation(talk.id).actions[1][0].name == "open_gate"
+    assert (await talk.set_controls({"max_words": 20})).in_force["world"]["max_words"] == 20
+    with pytest.raises(InvalidControls):
+        await talk.set_controls({"loudness": 1})
+    await talk.say("One.", controls={"max_words": 9}, seed=7).finish()
+    assert server.conversation(talk.id).heard_with == (ControlOverrides(max_words=9), 7)
+    assert await talk.undo() == 0
+    with pytest.raises(NothingToUndo):
+        await talk.undo()
 
 
 async def test_actions(client):

@@ -3,17 +3,22 @@
 import socket
 import threading
 
+import msgpack
 import pytest
 import zmq
 
 from npc_engine.client import ActionCall, ActionFailed, Client, Sentence, Token, TurnEnd
+from npc_engine.client.connection import Connection
 from npc_engine.errors import (
     ConnectionLost,
     ConversationClosed,
     FrameTooLarge,
     InternalError,
+    InvalidAction,
+    InvalidControls,
     InvalidMessage,
     InvalidState,
+    NothingToUndo,
     Overloaded,
     RequestTimeout,
     TextTooLong,
@@ -21,6 +26,7 @@ from npc_engine.errors import (
     UnknownActionCall,
     UnknownCharacter,
 )
+from npc_engine.sheets.controls import ControlOverrides
 from tests.scripted import PATIENCE_S, BareClient, RunningServer, free_port_config
 
 
@@ -79,6 +85,55 @@ def test_the_small_requests(server, client, talk):
     conversation = server.conversation(talk.id)
     assert conversation.heard_events == [("It rains.", 1.5), ("It snows.", None)]
     assert conversation.state == {"trust": 4}
+
+
+def test_controls_seed_and_undo(server, talk):
+    now = talk.set_controls({"max_words": 20, "role_play": None})
+    assert (now.controls["max_words"], now.controls["role_play"]) == (20, None)
+    assert now.in_force["task"]["max_words"] == 20
+    with pytest.raises(InvalidControls, match="max_words"):
+        talk.set_controls({"max_words": 1000})
+    talk.say("One.").finish()
+    assert server.conversation(talk.id).heard_with == (ControlOverrides(), None)
+    talk.say("Two.", controls={"max_words": 9}, seed=7).finish()
+    assert server.conversation(talk.id).heard_with == (ControlOverrides(max_words=9), 7)
+    with pytest.raises(InvalidControls):
+        talk.say("Three.", controls={"loudness": 1}).finish()
+    assert talk.undo() == 1
+    with pytest.raises(NothingToUndo):
+        talk.undo(2)
+    assert server.conversation(talk.id).lines == ["One."]
+    turn = talk.say("wait")
+    next(turn)
+    with pytest.raises(TurnInProgress):
+        talk.undo()
+    turn.cancel()
+
+
+def test_a_game_declares_actions(server, client):
+    gate = {"name": "open_gate", "description": "Opens the town gate."}
+    with client.open("mara", player_id="ada", declare_actions=[gate]) as talk:
+        _, (declared,) = server.conversation(talk.id).actions
+        assert declared.name == "open_gate"
+        call = next(event for event in talk.say("act now") if isinstance(event, ActionCall))
+        assert (call.idempotency_key, call.cost) == ("k1", 2.5)
+        talk.cancel()
+    with pytest.raises(InvalidAction, match="twice"):
+        client.open("mara", player_id="ada", declare_actions=[gate, gate])
+
+
+def test_what_is_not_used_is_not_sent():
+    """So that a server of an earlier release, which knows fewer fields, understands it."""
+    context = zmq.Context()
+    router = context.socket(zmq.ROUTER)
+    port = router.bind_to_random_port("tcp://127.0.0.1")
+    router.rcvtimeo = int(PATIENCE_S * 1000)
+    connection = Connection(f"tcp://127.0.0.1:{port}")
+    connection.submit("say", {"conversation_id": "7f3a", "text": "Hi."})
+    _, frame = router.recv_multipart()
+    connection.close()
+    context.destroy(linger=0)
+    assert msgpack.unpackb(frame) == {"kind": "say", "request_id": 1, "conversation_id": "7f3a", "text": "Hi."}
 
 
 def test_actions_are_answered_in_the_loop(talk):

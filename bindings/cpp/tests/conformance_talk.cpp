@@ -231,6 +231,93 @@ void set_state(const Doors& doors) {
     expect_equal(player.hear(talk, "state").end().text, state);
 }
 
+std::string reply(Player& player, const Conversation& talk, const std::string& line, SayOptions options) {
+    const auto end = player.wait(talk.say(line, use_future, std::move(options)));
+    return end.ok() ? end->text : end.error().code;
+}
+
+void set_controls(const Doors& doors) {
+    Player player(doors.plain);
+    player.hello();
+    const Conversation talk = player.open();
+    const auto now = player.wait(talk.set_controls({{"max_words", 20}, {"synchrony", 1.0}}, use_future));
+    expect(now.ok(), "not set");
+    expect(get(now->controls, "max_words").integer() == 20 && get(now->controls, "role_play").is_null(), "controls");
+    const Map* world = get(now->in_force, "world").map();
+    expect(world != nullptr && get(*world, "max_words").integer() == 20, "in force");
+    expect_equal(player.hear(talk, "controls").end().text, R"({"max_words":20,"synchrony":1.0})");
+    const auto back = player.wait(talk.set_controls({{"max_words", Value()}}, use_future));
+    expect(back.ok() && get(back->controls, "max_words").is_null(), "not given back");
+    expect_code(player.wait(talk.set_controls({{"max_words", 1000}}, use_future)), "NPC316");
+    expect_code(player.wait(talk.set_controls({{"loudness", 1}}, use_future)), "NPC316");
+    expect_equal(player.hear(talk, "controls").end().text, R"({"synchrony":1.0})");
+    const auto waiting = player.say(talk, "wait");
+    player.until([&] { return !waiting->tokens.empty(); }, "the token");
+    expect(player.wait(talk.set_controls({{"max_words", 9}}, use_future)).ok(), "not set during a turn");
+    expect(!waiting->is_over(), "the turn ended");
+    talk.cancel();
+    player.until([&] { return waiting->is_over(); }, "the end");
+    expect_equal(player.hear(talk, "controls").end().text, R"({"max_words":9,"synchrony":1.0})");
+}
+
+void say_options(const Doors& doors) {
+    Player player(doors.plain);
+    player.hello();
+    const Conversation talk = player.open();
+    SayOptions short_one;
+    short_one.controls = Map{{"max_words", 8}};
+    expect_equal(reply(player, talk, "controls", short_one), R"({"max_words":8})");
+    expect_equal(reply(player, talk, "controls", {}), "{}");
+    SayOptions seeded;
+    seeded.seed = 4294967295U;
+    expect_equal(reply(player, talk, "seed", seeded), "4294967295");
+    expect_equal(reply(player, talk, "seed", {}), "null");
+    SayOptions wrong;
+    wrong.controls = Map{{"max_words", 1000}};
+    expect_equal(reply(player, talk, "Hello.", wrong), "NPC316");
+    expect_equal(reply(player, talk, "Still here.", {}), "Still here.");
+}
+
+void undo(const Doors& doors) {
+    Player player(doors.plain);
+    player.hello();
+    const Conversation talk = player.open();
+    expect_code(player.wait(talk.undo(1, use_future)), "NPC317");
+    for (const char* line : {"One.", "Two.", "Three."}) {
+        player.hear(talk, line);
+    }
+    const auto undone = player.wait(talk.undo(2, use_future));
+    expect(undone.ok() && undone->remaining == 1, "not undone");
+    expect_equal(player.hear(talk, "turns").end().text, R"(["One."])");
+    const auto waiting = player.say(talk, "wait");
+    player.until([&] { return !waiting->tokens.empty(); }, "the token");
+    expect_code(player.wait(talk.undo(1, use_future)), "NPC304");
+    talk.cancel();
+    player.until([&] { return waiting->is_over(); }, "the end");
+    expect(player.wait(talk.close(use_future)).ok(), "not closed");
+    expect_code(player.wait(talk.undo(1, use_future)), "NPC303");
+}
+
+void declare_actions(const Doors& doors) {
+    Player player(doors.plain);
+    player.hello();
+    OpenOptions options;
+    options.character_id = "mara";
+    options.player_id = "ada";
+    const Map schema{{"type", "object"}, {"properties", Map{{"gate", Map{{"type", "string"}}}}}};
+    options.declare_actions = {{{"name", "open_gate"}, {"description", "Opens the gate."}, {"parameters", schema}}};
+    const Conversation talk = player.open(options);
+    expect_equal(player.hear(talk, "declared").end().text, R"(["open_gate"])");
+    const auto heard = player.say(talk, "act sword");
+    player.until([&] { return !heard->calls.empty(); }, "the call");
+    expect(heard->calls[0].idempotency_key == "key-sword" && heard->calls[0].cost == 2.5, "key or cost");
+    heard->replies[0].error("not now");
+    player.until([&] { return heard->is_over(); }, "the end");
+    expect_equal(heard->end().text, "Refused: not now");
+    options.declare_actions = {{{"description", "?"}}};
+    expect_code(player.wait(player.client.open(options, use_future)), "NPC315");
+}
+
 void health(const Doors& doors) {
     Player player(doors.plain);
     player.hello();
@@ -285,6 +372,10 @@ std::vector<Case> talk_cases() {
             {"unknown_character", unknown_character},
             {"world_event", world_event},
             {"set_state", set_state},
+            {"set_controls", set_controls},
+            {"say_options", say_options},
+            {"undo", undo},
+            {"declare_actions", declare_actions},
             {"health", health},
             {"two_conversations_at_once", two_conversations_at_once},
             {"fragmented_tcp", fragmented_tcp}};

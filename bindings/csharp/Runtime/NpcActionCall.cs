@@ -17,6 +17,8 @@ namespace NpcEngine
             CallId = call.CallId;
             Name = call.Name;
             Arguments = call.Arguments;
+            IdempotencyKey = call.IdempotencyKey;
+            Cost = call.Cost;
         }
 
         /// <summary>Names this call.</summary>
@@ -27,6 +29,12 @@ namespace NpcEngine
 
         /// <summary>By parameter name; values are null, bool, long, double, string, lists and maps.</summary>
         public IReadOnlyDictionary<string, object> Arguments { get; }
+
+        /// <summary>Run calls of one key once; the same where a call is repeated.</summary>
+        public string IdempotencyKey { get; }
+
+        /// <summary>What the action declares that a call costs, in the game's own unit; null where it declares nothing.</summary>
+        public double? Cost { get; }
 
         /// <summary>Whether Answer or Refuse was called.</summary>
         public bool IsAnswered { get; private set; }

@@ -131,14 +131,18 @@ namespace NpcEngine
         /// <param name="state">The game's state now; may be null.</param>
         /// <param name="onAction">Runs the actions that the character asks for; answer each call now or some frames later.</param>
         /// <param name="actions">The sheet's actions that this game runs. Null: all of them with `onAction`, none without.</param>
-        /// <returns>Fails with NPC301, NPC309, NPC310, NPC314 or NPC306; nothing was opened then.</returns>
+        /// <param name="declareActions">
+        /// Actions of the game's own; string keys: name, description, and what docs/protocol.md lists. May be null.
+        /// </param>
+        /// <returns>Fails with NPC301, NPC309, NPC310, NPC314, NPC315 or NPC306; nothing was opened then.</returns>
         public NpcRequest<NpcConversation> Open(
             string characterId,
             string playerId,
             string playerName = null,
             IDictionary state = null,
             Action<NpcActionCall> onAction = null,
-            IEnumerable<string> actions = null)
+            IEnumerable<string> actions = null,
+            IEnumerable<IDictionary> declareActions = null)
         {
             int generation = _generation;
             var fields = new Dictionary<string, object>
@@ -149,6 +153,11 @@ namespace NpcEngine
                 { "state", state ?? new Dictionary<string, object>() },
                 { "actions", actions ?? (onAction != null ? new[] { "*" } : new string[0]) },
             };
+            // Left out where it is not used: an older server does not know it.
+            if (declareActions != null)
+            {
+                fields["declare_actions"] = declareActions;
+            }
             return Ask(
                 "open_conversation",
                 fields,
@@ -191,9 +200,10 @@ namespace NpcEngine
             IDictionary state = null,
             Action<NpcActionCall> onAction = null,
             IEnumerable<string> actions = null,
-            CancellationToken cancellation = default(CancellationToken))
+            CancellationToken cancellation = default(CancellationToken),
+            IEnumerable<IDictionary> declareActions = null)
         {
-            return Open(characterId, playerId, playerName, state, onAction, actions).AsTask(cancellation);
+            return Open(characterId, playerId, playerName, state, onAction, actions, declareActions).AsTask(cancellation);
         }
 
         /// <summary>

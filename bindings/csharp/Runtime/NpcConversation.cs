@@ -32,11 +32,23 @@ namespace NpcEngine
         public string Greeting { get; }
 
         /// <summary>The player speaks. Returns at once; the turn's events come from Poll.</summary>
+        /// <param name="text">The player's line.</param>
+        /// <param name="controls">Controls of this turn alone, as <see cref="SetControls"/> takes them; may be null.</param>
+        /// <param name="seed">What the turn draws by: the same seed after the same talk draws alike.</param>
         /// <exception cref="NpcEngineException">NPC201 or NPC206: the text cannot be sent. Every other failure comes by Failed.</exception>
-        public NpcTurn Say(string text)
+        public NpcTurn Say(string text, IDictionary controls = null, uint? seed = null)
         {
             var turn = new NpcTurn(_client, this);
-            _client.Send("say", WithId(new Dictionary<string, object> { { "text", text } }), turn, turn, _generation);
+            var fields = new Dictionary<string, object> { { "text", text } };
+            if (controls != null)
+            {
+                fields["controls"] = controls;
+            }
+            if (seed != null)
+            {
+                fields["seed"] = (long)seed.Value;
+            }
+            _client.Send("say", WithId(fields), turn, turn, _generation);
             return turn;
         }
 
@@ -44,10 +56,16 @@ namespace NpcEngine
         /// <param name="text">The player's line.</param>
         /// <param name="onToken">Each piece of speech; in Poll's thread.</param>
         /// <param name="cancellation">Cancels the turn.</param>
+        /// <param name="controls">As <see cref="Say"/> takes them.</param>
+        /// <param name="seed">As <see cref="Say"/> takes it.</param>
         public Task<TurnEnd> SayAsync(
-            string text, Action<string> onToken = null, CancellationToken cancellation = default(CancellationToken))
+            string text,
+            Action<string> onToken = null,
+            CancellationToken cancellation = default(CancellationToken),
+            IDictionary controls = null,
+            uint? seed = null)
         {
-            NpcTurn turn = Say(text);
+            NpcTurn turn = Say(text, controls, seed);
             turn.TokenReceived += onToken;
             return turn.AsTask(cancellation);
         }
@@ -73,6 +91,33 @@ namespace NpcEngine
         public NpcRequest<bool> SetState(IDictionary changes)
         {
             return Request("set_state", new Dictionary<string, object> { { "changes", changes } });
+        }
+
+        /// <summary>Changes how the character talks here, from the next turn on; also while a turn runs.</summary>
+        /// <param name="controls">String keys: the controls that change, such as max_words; null gives one back.</param>
+        /// <returns>What is in force now. Fails with NPC316 where one is unknown or out of range; nothing has changed then.</returns>
+        public NpcRequest<ControlsSet> SetControls(IDictionary controls)
+        {
+            var request = new NpcRequest<ControlsSet>(
+                _client, reply => (reply as ControlsSet) ?? throw NpcClient.Unexpected(reply));
+            var fields = new Dictionary<string, object> { { "controls", controls } };
+            _client.Send("set_controls", WithId(fields), request, request, _generation);
+            return request;
+        }
+
+        /// <summary>Takes back the last turns.</summary>
+        /// <param name="turns">How many.</param>
+        /// <returns>
+        /// How many are left that can be taken back. Fails with NPC304 while a turn runs and with NPC317 where there are fewer;
+        /// nothing has changed then.
+        /// </returns>
+        public NpcRequest<long> Undo(int turns = 1)
+        {
+            var request = new NpcRequest<long>(
+                _client, reply => ((reply as UndoneReply) ?? throw NpcClient.Unexpected(reply)).Remaining);
+            var fields = new Dictionary<string, object> { { "turns", turns } };
+            _client.Send("undo", WithId(fields), request, request, _generation);
+            return request;
         }
 
         /// <summary>

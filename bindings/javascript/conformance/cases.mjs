@@ -275,6 +275,71 @@ export function cases(world) {
         },
         { state: { trust: 40, place: "market" } },
       ),
+    set_controls: () =>
+      playing(at, async (_, talk) => {
+        const now = await talk.setControls({ max_words: 20, synchrony: 1.0 });
+        equal([now.controls.max_words, now.controls.role_play, now.inForce.world.max_words], [20, null, 20]);
+        equal(await said(talk, "controls"), '{"max_words":20,"synchrony":1.0}');
+        equal((await talk.setControls({ max_words: null })).controls.max_words, null);
+        equal(await codeOf(talk.setControls({ max_words: 1000 })), "NPC316");
+        equal(await codeOf(talk.setControls({ loudness: 1 })), "NPC316");
+        equal(await said(talk, "controls"), '{"synchrony":1.0}');
+        const turn = talk.say("wait");
+        await firstToken(turn);
+        await talk.setControls({ max_words: 9 });
+        equal(turn.end, null);
+        await talk.cancel();
+        equal((await turn.finish()).finishReason, "cancelled");
+        equal(await said(talk, "controls"), '{"max_words":9,"synchrony":1.0}');
+      }),
+    say_options: () =>
+      playing(at, async (_, talk) => {
+        equal((await talk.say("controls", { controls: { max_words: 8 } }).finish()).text, '{"max_words":8}');
+        equal(await said(talk, "controls"), "{}");
+        equal((await talk.say("seed", { seed: 4294967295 }).finish()).text, "4294967295");
+        equal(await said(talk, "seed"), "null");
+        equal(await codeOf(talk.say("Hello.", { controls: { max_words: 1000 } }).finish()), "NPC316");
+        equal(await said(talk, "Still here."), "Still here.");
+      }),
+    undo: () =>
+      playing(at, async (_, talk) => {
+        equal(await codeOf(talk.undo()), "NPC317");
+        for (const line of ["One.", "Two.", "Three."]) await said(talk, line);
+        equal(await talk.undo(2), 1);
+        equal(await said(talk, "turns"), '["One."]');
+        const turn = talk.say("wait");
+        await firstToken(turn);
+        equal(await codeOf(talk.undo()), "NPC304");
+        await talk.cancel();
+        equal((await turn.finish()).finishReason, "cancelled");
+        await talk.close();
+        equal(await codeOf(talk.undo()), "NPC303");
+      }),
+    declare_actions: () =>
+      playing(
+        at,
+        async (client, talk) => {
+          equal(await said(talk, "declared"), '["open_gate"]');
+          const turn = talk.say("act sword");
+          for await (const event of turn) {
+            if (event.kind !== "action_call") continue;
+            equal([event.idempotencyKey, event.cost], ["key-sword", 2.5]);
+            await talk.refuse(event, "not now");
+          }
+          equal(turn.text, "Refused: not now");
+          const wrong = client.open("mara", { playerId: "ada", declareActions: [{ description: "?" }] });
+          equal(await codeOf(wrong), "NPC315");
+        },
+        {
+          declareActions: [
+            {
+              name: "open_gate",
+              description: "Opens the gate.",
+              parameters: { type: "object", properties: { gate: { type: "string" } } },
+            },
+          ],
+        },
+      ),
     health: () =>
       playing(at, async (client) => {
         const report = await client.health();

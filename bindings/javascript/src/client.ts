@@ -8,6 +8,8 @@ import {
   PROTOCOL_VERSION,
   type ActionCall,
   type CharacterEntry,
+  type Controls,
+  type ControlsSet,
   type HealthReport,
   type Welcome,
 } from "./messages.js";
@@ -46,11 +48,17 @@ export interface OpenOptions {
   onAction?: ActionHandler;
   /** The sheet's actions that this game runs. Without it: all of them with `onAction`, none without. */
   actions?: string[];
+  /** Actions of the game's own: `name`, `description`, `parameters` (JSON Schema), and what docs/protocol.md lists. */
+  declareActions?: { [name: string]: unknown }[];
 }
 
 export interface SayOptions {
   /** Aborting it cancels the turn, which still ends with its TurnEnd. */
   signal?: AbortSignal;
+  /** Controls of this turn alone, as `setControls` takes them. */
+  controls?: Controls;
+  /** What the turn draws by, 0 to 2^32 - 1: the same seed after the same talk draws alike. */
+  seed?: number;
 }
 
 /** A connection to a server. Every method returns at once; what takes time is a promise. */
@@ -106,7 +114,7 @@ export class Client {
     return this.request("list_characters", {}, "characters");
   }
 
-  /** Open a conversation. @throws NpcError NPC301, NPC309, NPC310, NPC314 or NPC306; nothing was opened. */
+  /** Open a conversation. @throws NpcError NPC301, NPC309, NPC310, NPC314, NPC315 or NPC306; nothing was opened. */
   async open(characterId: string, options: OpenOptions): Promise<Conversation> {
     const fields = {
       character_id: characterId,
@@ -114,6 +122,8 @@ export class Client {
       player_name: options.playerName ?? null,
       state: options.state ?? {},
       actions: options.actions ?? (options.onAction ? ["*"] : []),
+      // Left out where it is not used: an older server does not know it.
+      ...(options.declareActions && { declare_actions: options.declareActions }),
     };
     const opened = await this.request("open_conversation", fields, "conversation_opened");
     return new Conversation(this, opened.conversationId, opened.greeting, options.onAction ?? null);
@@ -254,9 +264,9 @@ export class Conversation {
   /**
    * The player speaks; iterate over the turn, or await its `finish()`.
    *
-   * What goes wrong (NPC304, NPC305, NPC306, NPC313 …) is thrown while iterating.
+   * What goes wrong (NPC304, NPC305, NPC306, NPC313, NPC316 …) is thrown while iterating.
    */
-  say(text: string, { signal }: SayOptions = {}): Turn {
+  say(text: string, { signal, controls, seed }: SayOptions = {}): Turn {
     const turn = new Turn();
     if (signal?.aborted) {
       turn.fail(signal.reason);
@@ -279,7 +289,13 @@ export class Conversation {
       }, timeoutMs);
     };
     try {
-      requestId = this.client.submit("say", { conversation_id: this.id, text }, (reply) => {
+      const fields = {
+        conversation_id: this.id,
+        text,
+        ...(controls !== undefined && { controls }),
+        ...(seed !== undefined && { seed }),
+      };
+      requestId = this.client.submit("say", fields, (reply) => {
         wait();
         const event = turn.take(reply);
         if (event === null || event.kind === "turn_end") done();
@@ -316,6 +332,24 @@ export class Conversation {
   /** Change the game's state as this character sees it. @throws NpcError NPC309; nothing has changed. */
   async setState(changes: { [name: string]: unknown }): Promise<void> {
     await this.request("set_state", { changes });
+  }
+
+  /**
+   * Change how the character talks in this conversation, from the next turn on; also while a turn runs.
+   *
+   * @throws NpcError NPC316; nothing has changed.
+   */
+  setControls(controls: Controls): Promise<ControlsSet> {
+    return this.client.request("set_controls", { conversation_id: this.id, controls }, "controls_set");
+  }
+
+  /**
+   * Take back the last turns; how many are left that can be taken back.
+   *
+   * @throws NpcError NPC304 while a turn runs, NPC317 where there are fewer; nothing has changed.
+   */
+  undo(turns = 1): Promise<number> {
+    return this.client.request("undo", { conversation_id: this.id, turns }, "undone");
   }
 
   /** Close the conversation; a running turn is cancelled and ends first. Does nothing the second time. */

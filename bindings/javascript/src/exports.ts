@@ -6,6 +6,8 @@ export { PROTOCOL_VERSION } from "./messages.js";
 export type {
   ActionCall,
   CharacterEntry,
+  Controls,
+  ControlsSet,
   HealthReport,
   Limits,
   Sentence,

@@ -51,6 +51,23 @@ export interface ActionCall {
   callId: string;
   name: string;
   arguments: Fields;
+  /** Run calls of one key once; the same where a call is repeated. */
+  idempotencyKey: string;
+  /** What the action declares that a call costs, in the game's own unit. */
+  cost: number | null;
+}
+
+/** Controls by name, such as `max_words`; null leaves one to the sheet and the engine. */
+export interface Controls {
+  [name: string]: number | null;
+}
+
+/** What `setControls` answers. */
+export interface ControlsSet {
+  /** What the conversation sets now. */
+  controls: Controls;
+  /** By route of a turn, such as `task`: the value of every control from the next turn on. */
+  inForce: { [route: string]: { [name: string]: number } };
 }
 
 /** The last of a turn: it is committed. */
@@ -66,7 +83,7 @@ export type TurnEvent = Token | Sentence | ActionCall | TurnEnd;
 
 const KINDS = new Set([
   ...["welcome", "characters", "conversation_opened", "conversation_closed", "token", "sentence"],
-  ...["action_call", "turn_end", "ok", "health_report", "metrics_report", "error"],
+  ...["action_call", "turn_end", "ok", "controls_set", "undone", "health_report", "metrics_report", "error"],
 ]);
 
 /** Whether a message of the server has this kind. */
@@ -86,6 +103,11 @@ class Reader {
 
   number(name: string): number {
     return this.typed(name, "number") as number;
+  }
+
+  /** Null where it is absent. */
+  optional(name: string, type: "string" | "number"): string | number | null {
+    return (this.fields[name] ?? null) === null ? null : (this.typed(name, type) as string | number);
   }
 
   map(name: string): Fields {
@@ -135,6 +157,8 @@ export function turnEvent(fields: Fields): TurnEvent {
         callId: read.text("call_id"),
         name: read.text("name"),
         arguments: read.map("arguments"),
+        idempotencyKey: (read.optional("idempotency_key", "string") as string | null) ?? "",
+        cost: read.optional("cost", "number") as number | null,
       };
     case "turn_end":
       return {
@@ -191,6 +215,11 @@ export const ANSWERS = {
   },
   conversation_closed: (fields: Fields): string => new Reader(fields).text("conversation_id"),
   ok: (fields: Fields): boolean => fields.cancelled === true,
+  controls_set: (fields: Fields): ControlsSet => {
+    const read = new Reader(fields);
+    return { controls: read.map("controls"), inForce: read.map("in_force") } as ControlsSet;
+  },
+  undone: (fields: Fields): number => new Reader(fields).number("remaining"),
   health_report: (fields: Fields): HealthReport => {
     const read = new Reader(fields);
     return { engine: read.map("engine"), server: read.map("server") };

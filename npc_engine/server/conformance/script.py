@@ -14,9 +14,19 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from npc_engine.dialogue.events import ActionCall, FinishReason, ReplySource, Sentence, Token, TurnEnd, TurnEvent
-from npc_engine.errors import InvalidMessage, InvalidState, Overloaded, UnknownActionCall, UnknownCharacter
+from npc_engine.dialogue.overrides import ControlsInForce, read_overrides
+from npc_engine.errors import (
+    InvalidAction,
+    InvalidMessage,
+    InvalidState,
+    NothingToUndo,
+    Overloaded,
+    UnknownActionCall,
+    UnknownCharacter,
+)
 
 ACTION_NAME = "sell_item"
+ACTION_COST = 2.5
 STILL_HERE = "Still here."
 # From the token before a fault to the fault, so that the token is on its way.
 FAULT_DELAY_S = 0.1
@@ -80,31 +90,42 @@ class ScriptedConversation:
         greeting: str,
         *,
         actions: Sequence[str],
+        declared: Sequence[str],
         action_timeout_s: float,
         network: Network | None,
     ) -> None:
         self.id = conversation_id
         self.greeting = greeting
         self._actions = list(actions)
+        self._declared = list(declared)
         self._action_timeout_s = action_timeout_s
         self._network = network
         self._state: dict[str, Any] = {}
         self._events: list[tuple[str, float | None]] = []
+        self._controls = read_overrides({})
+        self._turn_controls: dict[str, Any] = {}
+        self._seed: int | None = None
+        self._lines: list[str] = []
         self._cancelled = asyncio.Event()
         self._is_running = False
         self._call_id = ""
         self._outcome: asyncio.Future[str] | None = None
         self._call_numbers = itertools.count(1)
 
-    async def say(self, text: str) -> AsyncGenerator[TurnEvent, None]:
+    async def say(
+        self, text: str, *, controls: Mapping[str, Any] | None, seed: int | None
+    ) -> AsyncGenerator[TurnEvent, None]:
         """Play the line's script.
 
         Raises:
             Overloaded: For `busy`.
+            InvalidControls: As `set_controls`.
             InvalidMessage: A `fault` line where no faults are played.
         """
         word, _, rest = text.partition(" ")
         self._check(word)
+        self._turn_controls = self._controls.changed(read_overrides(controls or {})).model_dump(exclude_none=True)
+        self._seed = seed
         self._is_running = True
         self._cancelled.clear()
         heard = ""
@@ -117,6 +138,7 @@ class ScriptedConversation:
                 yield event
             reason = "cancelled" if self._cancelled.is_set() else _FINISH_REASONS.get(word, "stop")
             source = _SOURCES.get(word, "model")
+            self._lines.append(text)
             yield TurnEnd(text=heard, finish_reason=reason, source=source, trace={"script": word})
         finally:
             self._is_running = False
@@ -150,6 +172,26 @@ class ScriptedConversation:
         if type(changes.get("trust", 0)) is not int:
             raise InvalidState("trust: a whole number is required", hint="for example 40")
         self._state |= changes
+
+    def set_controls(self, changes: Mapping[str, Any]) -> ControlsInForce:
+        """Merge the changes, of which None gives a control back.
+
+        Raises:
+            InvalidControls: A control is unknown or out of its range; nothing has changed.
+        """
+        self._controls = self._controls.changed(read_overrides(changes))
+        return ControlsInForce.of(self._controls)
+
+    def undo(self, turns: int) -> int:
+        """Forget the last lines; returns how many are left.
+
+        Raises:
+            NothingToUndo: There are fewer; nothing has changed.
+        """
+        if turns > len(self._lines):
+            raise NothingToUndo(f"{turns} turns to undo, {len(self._lines)} were said", hint="undo fewer")
+        del self._lines[-turns:]
+        return len(self._lines)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -192,6 +234,10 @@ class ScriptedConversation:
             "state": as_json(self._state),
             "events": as_json(self._events),
             "offered": as_json(self._actions),
+            "declared": as_json(self._declared),
+            "controls": as_json(self._turn_controls),
+            "seed": as_json(self._seed),
+            "turns": as_json(self._lines),
         }
         return lines.get(word, text)
 
@@ -199,7 +245,13 @@ class ScriptedConversation:
         self._call_id = f"call-{next(self._call_numbers)}"
         self._outcome = asyncio.get_running_loop().create_future()
         arguments = {"item": item, "quantity": 2, "price": 12.5, "gift": False, "note": None}
-        yield ActionCall(call_id=self._call_id, name=ACTION_NAME, arguments=arguments)
+        yield ActionCall(
+            call_id=self._call_id,
+            name=ACTION_NAME,
+            arguments=arguments,
+            idempotency_key=f"key-{item}",
+            cost=ACTION_COST,
+        )
         cancelled = asyncio.ensure_future(self._cancelled.wait())
         waits: list[asyncio.Future[Any]] = [self._outcome, cancelled]
         await asyncio.wait(waits, timeout=self._action_timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -266,11 +318,13 @@ class ScriptedDialogue:
         player_name: str | None,
         state: Mapping[str, Any],
         actions: Sequence[str],
+        declare_actions: Sequence[Mapping[str, Any]],
     ) -> ScriptedConversation:
         """Open one.
 
         Raises:
             UnknownCharacter: None of the three.
+            InvalidAction: A declared action has no name.
             InvalidState: As `ScriptedConversation.set_state`.
         """
         if character_id not in {character.id for character in CHARACTERS}:
@@ -279,6 +333,7 @@ class ScriptedDialogue:
             f"conversation-{next(self._numbers)}",
             f"Well met, {player_name or player_id}.",
             actions=actions,
+            declared=_names(declare_actions),
             action_timeout_s=self._action_timeout_s,
             network=self._network,
         )
@@ -292,3 +347,10 @@ class ScriptedDialogue:
     def metrics_text(self) -> str:
         """One metric."""
         return "# TYPE npc_scripted gauge\nnpc_scripted 1\n"
+
+
+def _names(actions: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = [action.get("name") for action in actions]
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise InvalidAction(f"name: a text is required, not {wrong[0]!r}", hint="for example open_gate")
+    return [str(name) for name in names]

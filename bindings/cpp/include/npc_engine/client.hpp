@@ -88,7 +88,7 @@ public:
         return detail::with_future<Characters>([&](OnDone<Characters> done) { characters(std::move(done)); });
     }
 
-    /// Opens a conversation. NPC301, NPC314, NPC309, NPC310, NPC306: nothing was opened.
+    /// Opens a conversation. NPC301, NPC314, NPC315, NPC309, NPC310, NPC306: nothing was opened.
     void open(OpenOptions options, OnDone<Conversation> done) {
         Array actions;
         if (options.actions) {
@@ -101,6 +101,11 @@ public:
                    {"player_name", options.player_name ? Value(std::move(*options.player_name)) : Value()},
                    {"state", std::move(options.state)},
                    {"actions", std::move(actions)}};
+        // Left out where it is not used: an older server does not know it.
+        if (!options.declare_actions.empty()) {
+            fields.insert_or_assign("declare_actions",
+                                    Array(options.declare_actions.begin(), options.declare_actions.end()));
+        }
         detail::ask<ConversationOpened>(
             connection_, "open_conversation", std::move(fields),
             [done = std::move(done), on_action = std::move(options.on_action),

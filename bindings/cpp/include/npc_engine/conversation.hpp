@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <future>
 #include <memory>
@@ -57,6 +58,17 @@ struct OpenOptions {
 
     /// The sheet's actions that this game runs. Nothing: all of them with `on_action`, none without.
     std::optional<std::vector<std::string>> actions = std::nullopt;
+
+    /// Actions of the game's own: each a map with `name`, `description`, and what docs/protocol.md lists.
+    std::vector<Map> declare_actions = {};
+};
+
+/// What say() may take besides the line.
+struct SayOptions {
+    std::optional<Map> controls = std::nullopt;  ///< Of this turn alone, as in set_controls().
+
+    /// What the turn draws by: the same seed after the same talk draws alike.
+    std::optional<std::uint32_t> seed = std::nullopt;
 };
 
 /// Who hears a turn, each called in poll(). Any may be empty.
@@ -99,8 +111,8 @@ public:
     const std::string& greeting() const { return shared_->greeting; }
 
     /// The player speaks. One turn at a time: on_end gets NPC304 where one runs, NPC305 where the line is too long,
-    /// NPC306 where the server has no room, NPC303 after close().
-    void say(std::string text, TurnHandlers handlers) const {
+    /// NPC306 where the server has no room, NPC316 where a control is wrong, NPC303 after close().
+    void say(std::string text, TurnHandlers handlers, SayOptions options = {}) const {
         if (shared_->is_closed) {
             shared_->connection->refuse(
                 turn_sink(std::move(handlers)),
@@ -108,13 +120,19 @@ public:
             return;
         }
         Map fields{{"conversation_id", id()}, {"text", std::move(text)}};
+        if (options.controls) {
+            fields.insert_or_assign("controls", std::move(*options.controls));
+        }
+        if (options.seed) {
+            fields.insert_or_assign("seed", static_cast<std::int64_t>(*options.seed));
+        }
         shared_->connection->submit("say", std::move(fields), turn_sink(std::move(handlers)), true);
     }
-    std::future<Result<TurnEnd>> say(std::string text, UseFuture) const {
+    std::future<Result<TurnEnd>> say(std::string text, UseFuture, SayOptions options = {}) const {
         return detail::with_future<TurnEnd>([&](OnDone<TurnEnd> done) {
             TurnHandlers handlers;
             handlers.on_end = std::move(done);
-            say(std::move(text), std::move(handlers));
+            say(std::move(text), std::move(handlers), std::move(options));
         });
     }
 
@@ -139,6 +157,24 @@ public:
     }
     std::future<Result<Ok>> set_state(Map changes, UseFuture) const {
         return detail::with_future<Ok>([&](OnDone<Ok> done) { set_state(std::move(changes), std::move(done)); });
+    }
+
+    /// Changes how the character talks here, from the next turn on; also while a turn runs. Nil gives a control back.
+    /// NPC316: nothing has changed.
+    void set_controls(Map controls, OnDone<ControlsSet> done = {}) const {
+        ask<ControlsSet>("set_controls", {{"controls", std::move(controls)}}, std::move(done));
+    }
+    std::future<Result<ControlsSet>> set_controls(Map controls, UseFuture) const {
+        return detail::with_future<ControlsSet>(
+            [&](OnDone<ControlsSet> done) { set_controls(std::move(controls), std::move(done)); });
+    }
+
+    /// Takes back the last turns. NPC304 while a turn runs, NPC317 where there are fewer: nothing has changed.
+    void undo(std::int64_t turns = 1, OnDone<Undone> done = {}) const {
+        ask<Undone>("undo", {{"turns", turns}}, std::move(done));
+    }
+    std::future<Result<Undone>> undo(std::int64_t turns, UseFuture) const {
+        return detail::with_future<Undone>([&](OnDone<Undone> done) { undo(turns, std::move(done)); });
     }
 
     /// Closes the conversation; a running turn is cancelled and ends before the answer. A second call answers as the

@@ -73,12 +73,27 @@ struct Sentence {
 struct ActionCall {
     std::string conversation_id;
     std::string call_id;
-    std::string name;  ///< As the sheet declares it.
+    std::string name;  ///< As the sheet or OpenOptions::declare_actions has it.
     Map arguments;     ///< By parameter name, of the declared types.
+    std::string idempotency_key = {};             ///< Run calls of one key once; the same where a call is repeated.
+    std::optional<double> cost = std::nullopt;    ///< What the action declares that a call costs.
 };
 
 enum class FinishReason { stop, length, cancelled, guard };
 enum class ReplySource { model, fallback, none };
+
+/// Answers Conversation::set_controls().
+struct ControlsSet {
+    std::string conversation_id;
+    Map controls;  ///< What the conversation sets now; nil where it leaves a control to the sheet.
+    Map in_force;  ///< By route of a turn, such as `task`: the value of every control from the next turn on.
+};
+
+/// Answers Conversation::undo().
+struct Undone {
+    std::string conversation_id;
+    std::int64_t remaining = 0;  ///< How many turns are left that can be taken back.
+};
 
 /// The last message of a turn.
 struct TurnEnd {
@@ -107,7 +122,7 @@ struct MetricsReport {
 
 /// Any message of the server; Error is its `error`.
 using Reply = std::variant<Welcome, Characters, ConversationOpened, ConversationClosed, Token, Sentence, ActionCall,
-                           TurnEnd, Ok, HealthReport, MetricsReport, Error>;
+                           TurnEnd, Ok, ControlsSet, Undone, HealthReport, MetricsReport, Error>;
 
 /// Whether more replies to the same request follow this one.
 inline bool is_last(const Reply& reply) {
@@ -195,10 +210,15 @@ inline Result<Reply> parse_reply(const Map& message) {
     if (kind == "token") return Reply(Token{conversation_id, fields.text("text")});
     if (kind == "sentence") return Reply(Sentence{conversation_id, fields.whole("index"), fields.text("text")});
     if (kind == "action_call") {
-        return Reply(ActionCall{conversation_id, fields.text("call_id"), fields.text("name"), fields.data("arguments")});
+        return Reply(ActionCall{conversation_id, fields.text("call_id"), fields.text("name"), fields.data("arguments"),
+                                fields.text("idempotency_key"), fields.value("cost").number()});
     }
     if (kind == "turn_end") return detail::read_turn_end(fields);
     if (kind == "ok") return Reply(Ok{fields.value("cancelled").boolean()});
+    if (kind == "controls_set") {
+        return Reply(ControlsSet{conversation_id, fields.data("controls"), fields.data("in_force")});
+    }
+    if (kind == "undone") return Reply(Undone{conversation_id, fields.whole("remaining")});
     if (kind == "health_report") return Reply(HealthReport{fields.data("engine"), fields.data("server")});
     if (kind == "metrics_report") return Reply(MetricsReport{fields.text("text")});
     return Reply(Error(fields.text("code"), fields.text("message"), fields.text("hint"),

@@ -23,7 +23,7 @@ inline constexpr std::int64_t max_request_id = (std::int64_t{1} << 53) - 1;
 
 namespace schema {
 
-enum class Type { request_id, whole, count, number, boolean, text, data, texts, limits, entries };
+enum class Type { request_id, seed, whole, count, positive, number, boolean, text, data, texts, maps, limits, entries };
 
 /// One field of a message. `min_chars` and `max_chars` hold for texts and for each text of an array.
 struct Field {
@@ -39,6 +39,9 @@ struct Message {
     std::string_view kind;
     std::vector<Field> fields;  ///< Without `kind`.
 };
+
+/// The largest seed of a turn.
+inline constexpr std::int64_t max_seed = (std::int64_t{1} << 32) - 1;
 
 inline constexpr std::size_t max_id_chars = 128;
 inline constexpr std::size_t max_name_chars = 200;
@@ -60,9 +63,12 @@ inline const std::vector<Message>& requests() {
         {"list_characters", {request}},
         {"open_conversation",
          {request, id("character_id"), id("player_id"), {"player_name", Type::text, false, true, 0, max_name_chars},
-          {"state", Type::data, false}, {"actions", Type::texts, false, false, 1, max_id_chars}}},
+          {"state", Type::data, false}, {"actions", Type::texts, false, false, 1, max_id_chars},
+          {"declare_actions", Type::maps, false}}},
         {"close_conversation", {request, id("conversation_id")}},
-        {"say", {request, id("conversation_id"), text("text", 1)}},
+        {"say",
+         {request, id("conversation_id"), text("text", 1), {"controls", Type::data, false, true},
+          {"seed", Type::seed, false, true}}},
         {"cancel", {request, id("conversation_id")}},
         {"action_result",
          {request, id("conversation_id"), id("call_id"), {"result", Type::data, false, true},
@@ -70,6 +76,8 @@ inline const std::vector<Message>& requests() {
         {"world_event",
          {request, id("conversation_id", true), text("text", 1), {"game_time", Type::number, false, true}}},
         {"set_state", {request, id("conversation_id"), {"changes", Type::data}}},
+        {"set_controls", {request, id("conversation_id"), {"controls", Type::data}}},
+        {"undo", {request, id("conversation_id"), {"turns", Type::positive, false}}},
         {"health", {request}},
         {"metrics", {request}},
         {"bye", {request}},
@@ -88,9 +96,12 @@ inline const std::vector<Message>& replies() {
         {"token", {request, id("conversation_id"), text("text")}},
         {"sentence", {request, id("conversation_id"), {"index", Type::count}, text("text")}},
         {"action_call",
-         {request, id("conversation_id"), id("call_id"), text("name"), {"arguments", Type::data}}},
+         {request, id("conversation_id"), id("call_id"), text("name"), {"arguments", Type::data},
+          {"idempotency_key", Type::text, false}, {"cost", Type::number, false, true}}},
         {"turn_end",
          {request, id("conversation_id"), text("text"), text("finish_reason"), text("source"), {"trace", Type::data}}},
+        {"controls_set", {request, id("conversation_id"), {"controls", Type::data}, {"in_force", Type::data}}},
+        {"undone", {request, id("conversation_id"), {"remaining", Type::count}}},
         {"ok", {request, {"cancelled", Type::boolean, false, true}}},
         {"health_report", {request, {"engine", Type::data}, {"server", Type::data}}},
         {"metrics_report", {request, text("text")}},
@@ -153,6 +164,10 @@ inline std::string problem_with(const Value& value, const Field& field) {
     switch (field.type) {
         case Type::request_id:
             return whole && *whole >= 0 && *whole <= max_request_id ? "" : "an integer from 0 to 2^53 - 1 is required";
+        case Type::seed:
+            return whole && *whole >= 0 && *whole <= max_seed ? "" : "an integer from 0 to 2^32 - 1 is required";
+        case Type::positive:
+            return whole && *whole >= 1 ? "" : "an integer of at least 1 is required";
         case Type::whole:
             return whole ? "" : "an integer is required";
         case Type::count:
@@ -168,6 +183,7 @@ inline std::string problem_with(const Value& value, const Field& field) {
         case Type::limits:
             return value.map() != nullptr ? problem_with(*value.map(), limit_fields()) : "a map is required";
         case Type::texts:
+        case Type::maps:
         case Type::entries:
             break;
     }
@@ -178,6 +194,8 @@ inline std::string problem_with(const Value& value, const Field& field) {
         std::string problem;
         if (field.type == Type::texts) {
             problem = problem_with_text(item.text(), field);
+        } else if (field.type == Type::maps) {
+            problem = item.map() != nullptr ? "" : "a map is required";
         } else {
             problem = item.map() != nullptr ? problem_with(*item.map(), entry_fields()) : "a map is required";
         }

@@ -90,6 +90,8 @@ namespace NpcEngine
         public string CallId;
         public string Name;
         public Dictionary<string, object> Arguments;
+        public string IdempotencyKey;
+        public double? Cost;
     }
 
     /// <summary>Why a turn ended.</summary>
@@ -127,6 +129,21 @@ namespace NpcEngine
     internal sealed class OkReply : Reply
     {
         public bool? Cancelled;
+    }
+
+    /// <summary>What <see cref="NpcConversation.SetControls"/> answers.</summary>
+    public sealed class ControlsSet : Reply
+    {
+        /// <summary>What the conversation sets now; null where it leaves a control to the sheet.</summary>
+        public IReadOnlyDictionary<string, object> Controls { get; internal set; }
+
+        /// <summary>By route of a turn, such as "task": a map with the value of every control from the next turn on.</summary>
+        public IReadOnlyDictionary<string, object> InForce { get; internal set; }
+    }
+
+    internal sealed class UndoneReply : Reply
+    {
+        public long Remaining;
     }
 
     /// <summary>How the engine and the server are.</summary>

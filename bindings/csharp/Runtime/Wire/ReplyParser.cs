@@ -52,6 +52,12 @@ namespace NpcEngine.Wire
                 case "action_call": return ParseActionCall(read);
                 case "turn_end": return ParseTurnEnd(read);
                 case "ok": return new OkReply { Cancelled = read.OptionalFlag("cancelled") };
+                case "controls_set":
+                    read.Text("conversation_id");
+                    return new ControlsSet { Controls = read.Map("controls"), InForce = read.Map("in_force") };
+                case "undone":
+                    read.Text("conversation_id");
+                    return new UndoneReply { Remaining = read.Count("remaining") };
                 case "health_report": return new HealthReport { Engine = read.Map("engine"), Server = read.Map("server") };
                 case "metrics_report": return new MetricsReply { Text = read.Text("text") };
                 case "error": return ParseError(read);
@@ -103,6 +109,8 @@ namespace NpcEngine.Wire
                 CallId = read.Text("call_id"),
                 Name = read.Text("name"),
                 Arguments = read.Map("arguments"),
+                IdempotencyKey = read.OptionalText("idempotency_key") ?? "",
+                Cost = read.OptionalNumber("cost"),
             };
         }
 
@@ -155,6 +163,12 @@ namespace NpcEngine.Wire
         public string Text(string name)
         {
             return Value(name) as string ?? throw Wrong(name, "text");
+        }
+
+        public string OptionalText(string name)
+        {
+            object value = Value(name);
+            return value == null ? null : value as string ?? throw Wrong(name, "text or nil");
         }
 
         public long Count(string name)

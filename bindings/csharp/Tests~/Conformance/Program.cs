@@ -17,6 +17,7 @@ namespace NpcEngine.Tests
             var server = (Dictionary<string, object>)Json.Parse(arguments[0]);
             var cases = new List<KeyValuePair<string, Action>>();
             var talk = new TalkCases(server, cases);
+            new ToolCases(server, cases);
             var faults = new FaultCases(server, cases);
             var life = new LifeCases(server, cases);
             bool isGood = true;

@@ -20,6 +20,10 @@ const CASES = [
 	"unknown_character",
 	"world_event",
 	"set_state",
+	"set_controls",
+	"say_options",
+	"undo",
+	"declare_actions",
 	"health",
 	"two_conversations_at_once",
 	"fragmented_tcp",
@@ -216,6 +220,77 @@ func set_state():
 	_h.fails(heard.talk.set_state({"trust": NAN}), ["NPC201"])
 	_h.fails(heard.talk.set_state({"text": "x".repeat(70000)}), ["NPC206"])
 	_h.expect(heard, "state", wanted)
+	return true
+
+
+func set_controls():
+	var heard = _h.open(_h.up("zmq"))
+	var first = _h.done(heard.talk.set_controls({"max_words": 20, "synchrony": 1.0})).reply
+	_h.same(first["controls"]["max_words"], 20, "what is set")
+	_h.same(first["controls"]["role_play"], null, "what is not")
+	_h.same(first["in_force"]["world"]["max_words"], 20, "in force")
+	_h.expect(heard, "controls", "{\"max_words\":20,\"synchrony\":1.0}")
+	var back = _h.done(heard.talk.set_controls({"max_words": null})).reply
+	_h.same(back["controls"]["max_words"], null, "given back")
+	_h.fails(heard.talk.set_controls({"max_words": 1000}), ["NPC316"])
+	_h.fails(heard.talk.set_controls({"loudness": 1}), ["NPC316"])
+	_h.expect(heard, "controls", "{\"synchrony\":1.0}")
+	heard.talk.say("wait")
+	_h.wait_for(heard, "token", 3)
+	_h.done(heard.talk.set_controls({"max_words": 9}))
+	_h.check(heard.talk.is_speaking(), "the turn has ended")
+	heard.talk.cancel()
+	_h.wait_for(heard, "turn_ended", 3)
+	_h.expect(heard, "controls", "{\"max_words\":9,\"synchrony\":1.0}")
+	return true
+
+
+func say_options():
+	var heard = _h.open(_h.up("zmq"))
+	_h.done(heard.talk.say("controls", {"controls": {"max_words": 8}}))
+	_h.same(heard.last_text(), "{\"max_words\":8}", "controls of the turn")
+	_h.expect(heard, "controls", "{}")
+	_h.done(heard.talk.say("seed", {"seed": 4294967295}))
+	_h.same(heard.last_text(), "4294967295", "seed")
+	_h.expect(heard, "seed", "null")
+	_h.fails(heard.talk.say("Hello.", {"controls": {"max_words": 1000}}), ["NPC316"])
+	_h.expect(heard, "Still here.", "Still here.")
+	return true
+
+
+func undo():
+	var heard = _h.open(_h.up("zmq"))
+	_h.fails(heard.talk.undo(), ["NPC317"])
+	for line in ["One.", "Two.", "Three."]:
+		_h.expect(heard, line, line)
+	_h.same(_h.done(heard.talk.undo(2)).reply["remaining"], 1, "remaining")
+	_h.expect(heard, "turns", "[\"One.\"]")
+	heard.talk.say("wait")
+	_h.wait_for(heard, "token", 5)
+	_h.fails(heard.talk.undo(), ["NPC304"])
+	heard.talk.cancel()
+	_h.wait_for(heard, "turn_ended", 5)
+	_h.done(heard.talk.close())
+	_h.fails(heard.talk.undo(), ["NPC303"])
+	return true
+
+
+func declare_actions():
+	var client = _h.up("zmq")
+	var schema = {"type": "object", "properties": {"gate": {"type": "string"}}}
+	var gate = {"name": "open_gate", "description": "Opens the gate.", "parameters": schema}
+	var heard = _h.open(client, "mara", {"declare_actions": [gate]})
+	_h.expect(heard, "declared", "[\"open_gate\"]")
+	heard.talk.say("act sword")
+	_h.wait_for(heard, "action_called", 1)
+	_h.same(heard.talk.action_call["idempotency_key"], "key-sword", "the key")
+	_h.same(heard.talk.action_call["cost"], 2.5, "the cost")
+	_h.done(heard.talk.refuse(heard.talk.action_call["call_id"], "not now"))
+	_h.wait_for(heard, "turn_ended", 2)
+	var options = {"declare_actions": [{"description": "?"}]}
+	var refused = _h.Heard.new(client.open("mara", "ada", options))
+	_h.wait_for(refused, "closed", 1)
+	_h.same(refused.codes(), ["NPC315"], "codes")
 	return true
 
 

@@ -32,6 +32,8 @@ const FIELDS = {
 		"trace": DATA,
 	},
 	"ok": {},
+	"controls_set": {"conversation_id": TEXT, "controls": DATA, "in_force": DATA},
+	"undone": {"conversation_id": TEXT, "remaining": WHOLE},
 	"health_report": {"engine": DATA, "server": DATA},
 	"metrics_report": {"text": TEXT},
 	"error": {"code": TEXT, "message": TEXT, "hint": TEXT},
@@ -41,6 +43,8 @@ const FIELDS = {
 const OPTIONAL = {
 	"cancelled": [TYPE_BOOL, TYPE_NIL],
 	"retry_after_s": [TYPE_REAL, TYPE_INT, TYPE_NIL],
+	"idempotency_key": [TYPE_STRING, TYPE_NIL],
+	"cost": [TYPE_REAL, TYPE_INT, TYPE_NIL],
 }
 
 const LIMITS = {
@@ -66,6 +70,8 @@ const ANSWERS = {
 	"action_result": "ok",
 	"world_event": "ok",
 	"set_state": "ok",
+	"set_controls": "controls_set",
+	"undo": "undone",
 	"bye": "ok",
 	"health": "health_report",
 	"metrics": "metrics_report",

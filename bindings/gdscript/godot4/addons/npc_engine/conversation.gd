@@ -10,7 +10,8 @@ signal opened(greeting)
 signal token(text)
 # One whole sentence, after the tokens that spell it. index: 0 for a reply's first sentence.
 signal sentence(index, text)
-# Run an action of the game, then call `answer` or `refuse`. arguments: a Dictionary.
+# Run an action of the game, then call `answer` or `refuse`. arguments: a Dictionary; `action_call`
+# has the rest.
 signal action_called(call_id, name, arguments)
 # The turn is over. finish_reason: stop, length, cancelled or guard; source: model, fallback, none.
 signal turn_ended(text, finish_reason, source)
@@ -29,6 +30,9 @@ const Request = preload("request.gd")
 var id = ""
 var character_id = ""
 var greeting = ""
+# The latest action_called with all its fields, or null: idempotency_key (run calls of one key once),
+# cost (what the action declares that a call costs, or null).
+var action_call = null
 
 var _state = OPENING
 var _connection = null
@@ -47,8 +51,14 @@ func _init(connection, fields):
 
 
 # The player speaks; token, sentence, action_called and, last, turn_ended or failed follow.
-func say(text):
-	var request = _request("say", {"text": text})
+#
+# options: controls (a Dictionary, for this turn alone, as in `set_controls`); seed (0 to 4294967295:
+# the same seed after the same talk draws alike).
+func say(text, options = {}):
+	var fields = {"text": text}
+	for name in options:
+		fields[name] = options[name]
+	var request = _request("say", fields)
 	request.connect("event", Callable(self, "_on_event"))
 	_start(request)
 	return request
@@ -77,6 +87,19 @@ func world_event(text, game_time = null):
 # Changes the game's state as this character sees it: trust, quests, place, factions, hour, flags.
 func set_state(changes):
 	return _start(_request("set_state", {"changes": changes}))
+
+
+# Changes how the character talks here, from the next turn on: a Dictionary of controls such as
+# {"max_words": 20}; null gives one back. The reply has `controls` and `in_force`. A wrong one fails
+# with NPC316.
+func set_controls(controls):
+	return _start(_request("set_controls", {"controls": controls}))
+
+
+# Takes back the last turns. The reply has `remaining`: how many are left that can be taken back.
+# Fails with NPC304 while a turn runs and with NPC317 where there are fewer.
+func undo(turns = 1):
+	return _start(_request("undo", {"turns": turns}))
 
 
 # Ends the conversation; a running turn is cancelled. `closed` follows.
@@ -148,6 +171,7 @@ func _on_event(reply):
 		"sentence":
 			emit_signal("sentence", reply["index"], reply["text"])
 		"action_call":
+			action_call = reply
 			emit_signal("action_called", reply["call_id"], reply["name"], reply["arguments"])
 
 

@@ -81,7 +81,8 @@ func get_welcome():
 #
 # player_id: the game's stable id of the player.
 # options: player_name (text); state (Dictionary: trust, quests, place, factions, hour, flags);
-# actions (the names of the sheet's actions that this game runs, or ["*"] for all).
+# actions (the names of the sheet's actions that this game runs, or ["*"] for all); declare_actions
+# (an array of the game's own: name, description, and what docs/protocol.md lists).
 func open(character_id, player_id, options = {}):
 	var fields = {
 		"character_id": character_id,
@@ -90,6 +91,9 @@ func open(character_id, player_id, options = {}):
 		"state": options.get("state", {}),
 		"actions": options.get("actions", []),
 	}
+	# Left out where it is not used: an older server does not know it.
+	if options.has("declare_actions"):
+		fields["declare_actions"] = options["declare_actions"]
 	var conversation = Conversation.new(_connection, fields)
 	_forget_closed()
 	_conversations.append(conversation)
