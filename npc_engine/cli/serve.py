@@ -18,6 +18,7 @@ def serve(
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     threads: Annotated[int | None, typer.Option(help="Inference threads.")] = None,
     sheets: Annotated[list[Path] | None, typer.Option(help="Sheet file or folder; may be given again.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Take changed sheets while running.")] = False,
     address: Annotated[str | None, typer.Option(help="Where to listen, such as tcp://127.0.0.1:5570.")] = None,
     keys: Annotated[Path | None, typer.Option(help="The server's .key_secret file; needed off loopback.")] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file with any setting.")] = None,
@@ -45,6 +46,7 @@ def serve(
         device=device,
         threads=threads,
         sheets=tuple(sheets) if sheets else None,
+        watch_sheets=True if watch else None,
         address=address,
         curve_secret_key_file=keys,
     )

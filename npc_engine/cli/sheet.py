@@ -8,7 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from npc_engine.cli import sheet_ask, sheet_cards, sheet_edit, sheet_lint, sheet_new, sheet_show
+from npc_engine.cli import (
+    sheet_ask,
+    sheet_cards,
+    sheet_edit,
+    sheet_expand,
+    sheet_extract,
+    sheet_lint,
+    sheet_new,
+    sheet_personality,
+    sheet_show,
+)
 from npc_engine.cli.sheet_schema import json_schema
 from npc_engine.errors import SheetError, SheetInvalid
 from npc_engine.sheets.loader import load_sheet, sheet_files
@@ -59,6 +69,9 @@ def schema() -> None:
 
 
 app.command("new")(sheet_new.new)
+app.command("extract")(sheet_extract.extract)
+app.command("expand")(sheet_expand.expand)
+app.command("personality")(sheet_personality.personality)
 app.command("lint")(sheet_lint.lint)
 app.command("show")(sheet_show.show)
 app.command("ask")(sheet_ask.ask)
