@@ -28,6 +28,8 @@ def _check_temperature(value: float) -> float:
     return value
 
 
+_CONTROL = "engine-wide control, where the sheet sets none: docs/controls.md"
+
 Temperature = Annotated[float, AfterValidator(_check_temperature)]
 
 
@@ -76,6 +78,7 @@ class EngineConfig(BaseSettings):
 
     # Characters
     sheets: tuple[Path, ...] = Field((), description="sheet files or folders; empty means the shipped ones")
+    watch_sheets: bool = Field(False, description="changed sheets are taken while the server runs")
 
     # Server
     address: str = Field("tcp://127.0.0.1:5570", description="ZeroMQ address the server binds")
@@ -104,6 +107,14 @@ class EngineConfig(BaseSettings):
     )
     first_sentence_candidates: int = Field(3, ge=1, le=16, description="samples of a reply's first sentence at most")
     sentence_resamples: int = Field(2, ge=0, le=16, description="further samples of a later sentence that was rejected")
+    role_play: float | None = Field(None, ge=0, le=1, description=_CONTROL)
+    max_words: int | None = Field(None, ge=4, le=300, description=_CONTROL)
+    max_sentences: int | None = Field(None, ge=1, le=12, description=_CONTROL)
+    quirk_budget: int | None = Field(None, ge=0, le=20, description=_CONTROL)
+    cooldown_turns: int | None = Field(None, ge=0, le=100, description=_CONTROL)
+    trait_saturation: float | None = Field(None, ge=0, le=1, description=_CONTROL)
+    task_priority: float | None = Field(None, ge=0, le=1, description=_CONTROL)
+    synchrony: float | None = Field(None, ge=0, le=1, description=_CONTROL)
     seed: int | None = Field(None, ge=0, lt=1 << 32, description="base seed of sampling; None draws one a conversation")
 
     @classmethod

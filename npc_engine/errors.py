@@ -215,6 +215,24 @@ class SheetName(SheetError):
     code = "NPC119"
 
 
+class TextUnreadable(SheetError):
+    """A text to extract from is missing, is no text, or says nothing."""
+
+    code = "NPC120"
+
+
+class CharacterUnclear(SheetError):
+    """The texts do not tell whom they are about, or do not name who was given."""
+
+    code = "NPC121"
+
+
+class NobodyToAsk(SheetError):
+    """Proposals wait for the writer's yes, and there is no terminal to ask at; nothing was written."""
+
+    code = "NPC122"
+
+
 # --- the operator: KV memory -------------------------------------------------------------------
 
 
@@ -234,6 +252,21 @@ class CorruptSnapshot(ConfigError):
     """A prefix file is cut short, altered, or not what its name says; it is deleted and computed again."""
 
     code = "NPC142"
+
+
+# --- the operator: playtest ----------------------------------------------------------------------
+
+
+class ResultsUnusable(ConfigError):
+    """A results file of `npc-engine playtest` is missing, is none, or belongs to another run."""
+
+    code = "NPC170"
+
+
+class ReportNotWritten(ConfigError):
+    """Results or a report of `npc-engine playtest` cannot be written."""
+
+    code = "NPC171"
 
 
 # --- the client: protocol ----------------------------------------------------------------------
@@ -346,6 +379,24 @@ class UnknownAction(RequestError):
     """`open_conversation` offers an action that the character's sheet does not have."""
 
     code = "NPC314"
+
+
+class InvalidAction(RequestError):
+    """An action that the game declares at `open_conversation` cannot be used."""
+
+    code = "NPC315"
+
+
+class InvalidControls(RequestError):
+    """A control is unknown, or its value has a wrong type or range."""
+
+    code = "NPC316"
+
+
+class NothingToUndo(RequestError):
+    """`undo` takes back more turns than the conversation remembers."""
+
+    code = "NPC317"
 
 
 class InvalidState(RequestError):
@@ -499,6 +550,12 @@ class AdapterMismatch(ModelError):
     """An adapter was trained on another base model than the one it is given."""
 
     code = "NPC161"
+
+
+class UnknownAdapter(ModelError):
+    """The model has no adapter of the name that a sheet or a caller asked for."""
+
+    code = "NPC162"
 
 
 # --- us ----------------------------------------------------------------------------------------

@@ -45,10 +45,10 @@ def reciter(tmp_path_factory):
 def brancher(tmp_path_factory):
     """The folder of a model that says one of these lines; see `write_brancher`."""
 
-    def folder(*lines):
+    def folder(*lines, **options):
         root = tmp_path_factory.mktemp("brancher")
         (root / "model").mkdir()
-        build_decoder(write_brancher(root / "stub.gguf", *lines), root / "model", precision="fp32")
+        build_decoder(write_brancher(root / "stub.gguf", *lines, **options), root / "model", precision="fp32")
         return root / "model"
 
     return folder

@@ -56,8 +56,11 @@ def write_reciter(path, *pieces, call=(), again_from=None):
     return _write(path, pieces, logits)
 
 
-def write_brancher(path, *lines):
-    """Write a model that says one of the lines, each equally likely; a line is a list of pieces, all unlike."""
+def write_brancher(path, *lines, call=()):
+    """Write a model that says one of the lines, each equally likely; a line is a list of pieces, all unlike.
+
+    `call` is as in `write_reciter`.
+    """
     pieces = [piece for line in lines for piece in line]
     ids = {piece: FIRST_PIECE + index for index, piece in enumerate(pieces)}
     logits = np.zeros((FIRST_PIECE + len(pieces),) * 2, np.float32)
@@ -65,6 +68,8 @@ def write_brancher(path, *lines):
         chain = [OPENING, *(ids[piece] for piece in line), END]
         for before, after in itertools.pairwise(chain):
             logits[after, before] = SURE
+    for before, after in call:
+        logits[_byte(after), _byte(before)] = SURE
     return _write(path, pieces, logits)
 
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import msgpack
 import zmq
 
+from npc_engine.actions.declare import declared_actions
 from npc_engine.config import EngineConfig
 from npc_engine.dialogue.events import ActionCall, Sentence, Token, TurnEnd
-from npc_engine.errors import InvalidState, Overloaded, UnknownActionCall, UnknownCharacter
+from npc_engine.dialogue.overrides import ControlsInForce, read_overrides
+from npc_engine.errors import InvalidState, NothingToUndo, Overloaded, UnknownActionCall, UnknownCharacter
 from npc_engine.protocol.messages import PROTOCOL_VERSION
 from npc_engine.server.server import Server
+from npc_engine.sheets.controls import ControlOverrides
 
 PATIENCE_S = 10.0
 
@@ -32,6 +35,9 @@ class ScriptedConversation:
         self.greeting = greeting
         self.state = {}
         self.heard_events = []
+        self.lines = []
+        self.controls = ControlOverrides()
+        self.heard_with = None
         self.closed = threading.Event()
         self.speaking = threading.Event()
         self.ended = threading.Event()
@@ -39,8 +45,9 @@ class ScriptedConversation:
         self._is_running = False
         self._result = None
 
-    async def say(self, text):
+    async def say(self, text, *, controls, seed):
         word = text.split()[0]
+        self.heard_with = (read_overrides(controls or {}), seed)
         if word == "busy":
             raise Overloaded("no room", retry_after_s=2.5, hint="later")
         self._is_running = True
@@ -54,6 +61,7 @@ class ScriptedConversation:
                 reason = "cancelled" if self._cancelled.is_set() else "stop"
                 spoken = "" if reason == "cancelled" else text
                 trace = {"stages": [1.5, None, True]} if word != "broken-trace" else {"stages": object()}
+                self.lines.append(text)
                 yield TurnEnd(text=spoken, finish_reason=reason, source="model", trace=trace)
         finally:
             self._is_running = False
@@ -75,7 +83,8 @@ class ScriptedConversation:
                     await asyncio.sleep(0)
             case "act":
                 self._result = asyncio.get_running_loop().create_future()
-                yield ActionCall(call_id="call-1", name="sell", arguments={"item": "sword", "price": 12})
+                arguments = {"item": "sword", "price": 12}
+                yield ActionCall(call_id="call-1", name="sell", arguments=arguments, idempotency_key="k1", cost=2.5)
                 cancelled = asyncio.ensure_future(self._cancelled.wait())
                 await asyncio.wait([self._result, cancelled], return_when=asyncio.FIRST_COMPLETED)
                 cancelled.cancel()
@@ -109,6 +118,16 @@ class ScriptedConversation:
             raise InvalidState("trust: a whole number is required")
         self.state |= changes
 
+    def set_controls(self, changes):
+        self.controls = self.controls.changed(read_overrides(changes))
+        return ControlsInForce.of(self.controls)
+
+    def undo(self, turns):
+        if turns > len(self.lines):
+            raise NothingToUndo("too many")
+        del self.lines[-turns:]
+        return len(self.lines)
+
     def close(self):
         assert not self.closed.is_set(), "closed twice"
         assert not self._is_running, "closed in mid-turn"
@@ -130,11 +149,12 @@ class ScriptedDialogue:
     def characters(self):
         return (Character("mara", "Mara", "weapon merchant"), Character("tobin", "Tobin", "innkeeper"))
 
-    def open_conversation(self, character_id, *, player_id, player_name, state, actions):
+    def open_conversation(self, character_id, *, player_id, player_name, state, actions, declare_actions):
         if character_id not in ("mara", "tobin"):
             raise UnknownCharacter(f"no character {character_id!r}", hint="ask list_characters")
         conversation = ScriptedConversation(f"c{len(self.conversations)}", f"Well met, {player_name or player_id}.")
         conversation.set_state(state)
+        conversation.actions = (actions, declared_actions(declare_actions))
         self.conversations.append(conversation)
         return conversation
 

@@ -129,10 +129,10 @@ class Heard:
         return [premise["id"] for premise in self.trace["premises"]]
 
 
-async def say(conversation, line, *, on_event=lambda event: None):
+async def say(conversation, line, *, on_event=lambda event: None, **options):
     """Say a line and hear the turn to its end."""
     heard = Heard()
-    async with aclosing(conversation.say(line)) as turn:
+    async with aclosing(conversation.say(line, **options)) as turn:
         async for event in turn:
             heard.events.append(event)
             on_event(event)

@@ -1,11 +1,10 @@
-"""Declared actions as the JSON Schema that constrains the choice among them."""
+"""A declared action as the JSON Schema that constrains a call of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from npc_engine.sheets.schema import ACTION_KEY, NO_ACTION, ActionSpec, Parameter
+from npc_engine.sheets.action_spec import ACTION_KEY, MAX_ITEMS, ActionSpec, Parameter
 
 # Longest free text argument; one with `choices` cannot be longer than its choices anyway.
 MAX_ARGUMENT_CHARS = 60
@@ -14,28 +13,24 @@ MAX_ARGUMENT_CHARS = 60
 MAX_NUMBER = 2**53
 
 
-def choice_schema(actions: Sequence[ActionSpec]) -> dict[str, Any]:
-    """A schema of one object a possible action: `{"action": NAME, ...arguments}`, `none` included.
+def call_schema(action: ActionSpec) -> dict[str, Any]:
+    """A schema of one object: `{"action": NAME, ...arguments}`.
 
-    Whatever matches it is a valid call by construction: names, types, choices and ranges.
+    Whatever matches it is a valid call by construction: name, types, choices and ranges.
     """
-    return {
-        "anyOf": [*(_call(action) for action in actions), _object({ACTION_KEY: {"const": NO_ACTION}}, [ACTION_KEY])]
-    }
-
-
-def _call(action: ActionSpec) -> dict[str, Any]:
     properties: dict[str, Any] = {ACTION_KEY: {"const": action.name}}
     properties |= {parameter.name: _argument(parameter) for parameter in action.parameters}
     required = [ACTION_KEY, *(parameter.name for parameter in action.parameters if parameter.required)]
-    return _object(properties, required)
-
-
-def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def _argument(parameter: Parameter) -> dict[str, Any]:
+    if parameter.many:
+        return {"type": "array", "items": _value(parameter), "minItems": 1, "maxItems": MAX_ITEMS}
+    return _value(parameter)
+
+
+def _value(parameter: Parameter) -> dict[str, Any]:
     if parameter.choices:
         return {"enum": list(parameter.choices)}
     schema: dict[str, Any] = {"type": parameter.type}

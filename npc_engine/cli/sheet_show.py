@@ -11,7 +11,7 @@ import typer
 from npc_engine.cli.sheet_models import TokenCounter, print_notes, token_counter
 from npc_engine.sheets.conditions import Condition, GameState
 from npc_engine.sheets.loader import load_sheet
-from npc_engine.sheets.schema import ActionSpec, CharacterSheet, Fact
+from npc_engine.sheets.schema import ActionSpec, CharacterSheet, Fact, Procedure
 
 if TYPE_CHECKING:
     from npc_engine.dialogue.prompt import PromptBuilder
@@ -77,6 +77,7 @@ def view(sheet: CharacterSheet, counter: TokenCounter | None, state: GameState |
     yield from (f"  - {topic.topic}: {', '.join(topic.keywords)}" for topic in sheet.unknown_topics)
     yield "\nActions, offered when the line is close to one of their examples"
     yield from (_action(action, cost, state) for action in sheet.actions)
+    yield from (f"       {_procedure(procedure)}" for procedure in sheet.procedures)
     yield "\nNever in the prompt"
     yield f"  - fallbacks: {', '.join(_fallbacks(sheet))}; tests: {len(sheet.tests)}; mbti; tags; extensions"
 
@@ -126,6 +127,12 @@ def _action(action: ActionSpec, cost: Cost, state: GameState | None) -> str:
     asks = ", asks first" if action.confirm else ""
     arguments = ", ".join(f"{one.name}: {one.type}" for one in action.parameters)
     return f"{cost(action.description)}{action.name}({arguments}){asks}: {action.description}{needs}"
+
+
+def _procedure(rule: Procedure) -> str:
+    if rule.before is not None:
+        return f"procedure: {rule.before} only after {rule.require}"
+    return f"procedure: after {rule.after}, {rule.offer} is offered"
 
 
 def _holds(condition: Condition, state: GameState | None) -> str:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npc_engine.actions.choose import ActionChooser
+from npc_engine.actions.choose import MAX_CALL_TOKENS, ActionChooser
+from npc_engine.actions.procedures import Procedures
 from npc_engine.dialogue.grounding import Grounder
 from npc_engine.dialogue.knowledge import Knowledge
 from npc_engine.dialogue.prompt import PromptBuilder
 from npc_engine.dialogue.route import Router
+from npc_engine.dialogue.straying import StrayDetector, StrayExamples
+from npc_engine.dialogue.voice import Voice
+from npc_engine.errors import UnknownAdapter
 from npc_engine.guard.judge import Judge
 from npc_engine.guard.strategies import Listener
-from npc_engine.guard.words import stems_of
 from npc_engine.inference.encoder import SentenceEncoder
 from npc_engine.inference.engine import InferenceEngine
 from npc_engine.models.tokenizer import ChatTokenizer
-from npc_engine.sheets.schema import CharacterSheet
+from npc_engine.sheets.schema import ActionSpec, CharacterSheet
+
+# Shortlists whose prior is kept a character.
+MAX_PRIORS = 256
+# A line that asks for nothing.
+NO_LINE = "..."
 
 
 class Character:
@@ -31,10 +40,12 @@ class Character:
         tokenizer: The dialogue model's.
         chooser: Chooses actions.
         judge: Judges sentences.
+        stray_examples: Lines that leave the talk.
         max_context_tokens: Length of a KV slot.
 
     Raises:
         ConfigError: The sheet's stable prompt leaves no room for a talk.
+        UnknownAdapter: The dialogue model lacks the adapter that the sheet's voice names.
         InvalidConstraint: An action's schema does not compile.
     """
 
@@ -47,9 +58,13 @@ class Character:
         tokenizer: ChatTokenizer,
         chooser: ActionChooser,
         judge: Judge,
+        stray_examples: StrayExamples,
         max_context_tokens: int,
     ) -> None:
         self.sheet = sheet
+        self.adapter = sheet.voice.adapter
+        if self.adapter is not None and self.adapter not in engine.decoder.spec.adapters:
+            raise _lacks(sheet.id, self.adapter, engine.decoder.spec.adapters)
         self.engine = engine
         self.encoder = encoder
         self.chooser = chooser
@@ -59,18 +74,39 @@ class Character:
         self.router = Router(sheet, encoder)
         self.knowledge = Knowledge(sheet, self.grounder, encoder)
         self.stable_text = engine.tokenizer.decode(list(self.prompts.stable_ids), skip_special_tokens=True)
-        self.signature = stems_of((*sheet.personality.catchphrases, *sheet.personality.quirks))
+        self.voice = Voice(sheet)
+        self.straying = StrayDetector(sheet, stray_examples)
+        self.catchphrase_ids = tuple(
+            tuple(engine.tokenizer.encode(text, add_special_tokens=False).ids)
+            for phrase in sheet.personality.catchphrases
+            for plain in (phrase.rstrip(".!?"), phrase[:1].lower() + phrase[1:].rstrip(".!?"))
+            for text in (plain, f" {plain}")
+        )
         self.listener: Listener | None = None
-        if sheet.actions:
-            # Most turns see all actions or one of them; what is compiled here is not compiled inside a reply.
-            chooser.compile(sheet.actions)
-            for action in sheet.actions:
-                chooser.compile([action])
+        self.actions = sheet.resolved_actions()
+        self.procedures = Procedures(sheet.procedures)
+        self._action_priors: OrderedDict[tuple[ActionSpec, ...], dict[str, float]] = OrderedDict()
+        chooser.check(self.actions)
 
     @property
     def embeddings(self) -> NDArray[np.float32]:
         """(n_statements, hidden_size) float32: what the sheet says, for others' imaginary listeners."""
         return self.knowledge.embeddings
+
+    async def action_prior(self, actions: tuple[ActionSpec, ...]) -> dict[str, float]:
+        """What the model writes of these actions' names, whatever the player says; as `ActionChooser.name_logprobs`.
+
+        From a prompt whose line says nothing, before any talk. Kept, as it is the same for every conversation.
+        """
+        if actions not in self._action_priors:
+            prompt = self.prompts.action(
+                NO_LINE, exchanges=(), actions=actions, done=(), max_new_tokens=MAX_CALL_TOKENS
+            )
+            prior = await self.chooser.name_logprobs(prompt.ids, actions, conversation_id=None, adapter=self.adapter)
+            self._action_priors[actions] = prior
+            if len(self._action_priors) > MAX_PRIORS:
+                self._action_priors.popitem(last=False)
+        return self._action_priors[actions]
 
     def tell_apart_from(self, others: Sequence[Character]) -> None:
         """Give the character a listener who knows these others, for `guard = "self_conscious"`."""
@@ -78,4 +114,13 @@ class Character:
 
     async def warm(self) -> None:
         """Prefill the stable part of the prompt and keep it as a snapshot that every conversation forks."""
-        await self.engine.warm_prefix(self.prompts.stable_ids, key=self.sheet.id)
+        await self.engine.warm_prefix(self.prompts.stable_ids, key=self.sheet.id, adapter=self.adapter)
+
+
+def _lacks(sheet_id: str, adapter: str, installed: tuple[str, ...]) -> UnknownAdapter:
+    return UnknownAdapter(
+        f"{sheet_id}: voice.adapter: the dialogue model has no adapter {adapter!r}",
+        hint=f"it has: {', '.join(installed)}"
+        if installed
+        else f"it has none: npc-engine models import SOURCE --name NAME --adapters {adapter}=FOLDER, then model = NAME",
+    )

@@ -1,18 +1,21 @@
-"""The controls' effects on a running reply. Their values and levels are in `sheets/controls.py`.
+"""The engine's own controls, and the length budget of a running reply (`max_words`, `max_sentences`).
 
-Built: the length budget (`max_words`, `max_sentences`) and `role_play`'s share of the prompt (in `prompt.py`).
-Not built yet, and reported so in the trace: quirk budget and cooldown, trait saturation, task priority, synchrony.
+Values and levels are in `sheets/controls.py`, what the other controls do in `voice.py`, `prompt.py` and `judging.py`.
 """
 
 from __future__ import annotations
 
-from npc_engine.sheets.controls import ControlValues
-
-INACTIVE_CONTROLS = ("quirk_budget", "cooldown_turns", "trait_saturation", "task_priority", "synchrony")
+from npc_engine.config import EngineConfig
+from npc_engine.sheets.controls import ControlOverrides, ControlValues
 
 # English runs at about 1.3 tokens a word for these vocabularies; the slack lets the last sentence end.
 TOKENS_PER_WORD = 1.5
 SLACK_TOKENS = 24
+
+
+def engine_controls(config: EngineConfig) -> ControlOverrides:
+    """The controls that the configuration sets for every character."""
+    return ControlOverrides(**{name: getattr(config, name) for name in ControlOverrides.model_fields})
 
 
 class LengthBudget:

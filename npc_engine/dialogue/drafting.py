@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING
 
 from npc_engine.dialogue.controls import LengthBudget
 from npc_engine.dialogue.events import FinishReason
+from npc_engine.dialogue.grounding import Premise
 from npc_engine.dialogue.prompt import Prompt
 from npc_engine.guard.segments import SentenceBuffer, is_whole
 from npc_engine.guard.speech import SpeechCleaner
 from npc_engine.inference.generation import Candidate, Delta
 from npc_engine.inference.sampler import SamplingParams
 from npc_engine.inference.text_stream import TextStream
+from npc_engine.sheets.controls import ControlValues
 
 if TYPE_CHECKING:
     from npc_engine.dialogue.session import Turn
@@ -35,6 +37,8 @@ REPETITION_PENALTY = 1.05
 _SENTENCE_STOPS = tuple(f"{end}{space}" for end in (".", "!", "?", "…") for space in (" ", "\n"))
 # Where the first try takes the likeliest words always, other tries must not. Source: the sampler's own default.
 RESAMPLE_TEMPERATURE = 0.7
+# What a neutral sentence is asked for; see `carrying.py`.
+NEUTRAL = "In one sentence, say what was done or what is so, with every name and number that stands above."
 # Apart from the turn's own seeds, which count up by one.
 _SEED_STEP = 0x9E3779B9
 
@@ -164,7 +168,10 @@ class Draft:
         is_first = self._num_samples == num
         candidates = await turn.stop.race(
             turn.character.engine.candidates(
-                (*self._prompt.ids, *self._accepted), params, conversation_id=turn.conversation.id
+                (*self._prompt.ids, *self._accepted),
+                params,
+                conversation_id=turn.conversation.id,
+                adapter=turn.character.adapter,
             )
         )
         turn.trace.mark("time_to_first_model_token_s")
@@ -183,6 +190,12 @@ class Draft:
         before = " " if self._accepted else ""
         return Drafted(text=text, ids=(*self._accepted, *self._encode(before + text)), is_last=drafted.is_last)
 
+    async def switch(self, prompt: Prompt) -> Prompt:
+        """Go on from another prompt, whose first sentence is still to be accepted; returns the one before."""
+        await self.aclose()
+        before, self._prompt = self._prompt, prompt
+        return before
+
     async def aclose(self) -> None:
         """Give the running stream up; what was accepted stays. Idempotent."""
         stream, self._stream, self._segmenter = self._stream, None, None
@@ -197,7 +210,10 @@ class Draft:
 
     def _generate(self) -> AsyncGenerator[Delta, None]:
         return self._turn.character.engine.generate(
-            (*self._prompt.ids, *self._accepted), self._params(), conversation_id=self._turn.conversation.id
+            (*self._prompt.ids, *self._accepted),
+            self._params(),
+            conversation_id=self._turn.conversation.id,
+            adapter=self._turn.character.adapter,
         )
 
     def _params(self) -> SamplingParams:
@@ -237,6 +253,40 @@ class Draft:
         return [one for index, one in enumerate(drafted) if is_whole(one.text) or (is_first and index == 0)]
 
 
+def speech_prompt(
+    turn: Turn,
+    premises: Sequence[Premise],
+    *,
+    controls: ControlValues,
+    style: Sequence[str],
+    max_new_tokens: int | None = None,
+) -> Prompt:
+    """The prompt of a turn's reply.
+
+    Args:
+        turn: The turn, grounded and acted.
+        premises: What it shows.
+        controls: Under which it is said.
+        style: What the other controls demand of the voice.
+        max_new_tokens: Room for the reply; None: what the controls allow.
+    """
+    return turn.character.prompts.speech(
+        turn.line,
+        exchanges=turn.conversation.history.exchanges,
+        premises=premises,
+        directives=turn.directives,
+        controls=controls,
+        max_new_tokens=max_new_tokens or LengthBudget(controls).max_new_tokens,
+        style=style,
+    )
+
+
+def neutral_prompt(turn: Turn, premises: Sequence[Premise]) -> Prompt:
+    """The same prompt with the persona clipped: no role-play, and a demand for everything that must be said."""
+    plain = turn.controls.model_copy(update={"role_play": 0.0})
+    return speech_prompt(turn, premises, controls=plain, style=(NEUTRAL,))
+
+
 def reply_params(turn: Turn, *, max_new_tokens: int, seed: int) -> SamplingParams:
     """How a reply is sampled."""
     return SamplingParams(
@@ -245,6 +295,7 @@ def reply_params(turn: Turn, *, max_new_tokens: int, seed: int) -> SamplingParam
         repetition_penalty=REPETITION_PENALTY,
         seed=seed,
         max_new_tokens=max_new_tokens,
+        avoid=turn.character.catchphrase_ids if turn.voice.is_spent else (),
         stop_ids=turn.character.prompts.stop_ids,
     )
 

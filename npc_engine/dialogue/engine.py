@@ -15,12 +15,14 @@ from npc_engine.actions.choose import ActionChooser
 from npc_engine.config import EngineConfig
 from npc_engine.dialogue.character import Character
 from npc_engine.dialogue.memory import StatementStore
+from npc_engine.dialogue.offers import Offer
+from npc_engine.dialogue.reloading import Reload, Reloader, SheetFiles
 from npc_engine.dialogue.session import Conversation
+from npc_engine.dialogue.straying import StrayExamples
 from npc_engine.errors import (
     ConfigError,
     ModelNotInstalled,
     NpcEngineError,
-    UnknownAction,
     UnknownCharacter,
     UnknownModel,
 )
@@ -40,10 +42,7 @@ from npc_engine.models.tokenizer import ChatTokenizer
 from npc_engine.sheets.conditions import GameState
 from npc_engine.sheets.library import shipped_sheets_dir
 from npc_engine.sheets.loader import load_sheets
-from npc_engine.sheets.schema import ActionSpec, CharacterSheet
-
-# Offers every action of the sheet at `open_conversation`.
-ALL_ACTIONS = "*"
+from npc_engine.sheets.schema import CharacterSheet
 
 _log = logging.getLogger(__name__)
 
@@ -87,42 +86,46 @@ class Dialogue:
             vocab_size=spec.vocab_size,
             eos_token_ids=sorted({*spec.eos_token_ids, *tokenizer.stop_ids}),
         )
-        chooser = ActionChooser(engine, compiler)
+        self._chooser = ActionChooser(engine, compiler)
+        self._tokenizer = tokenizer
         is_asked = config.guard != "off" and STRATEGIES[config.guard].uses_nli
         self._judge = Judge(
             encoder, nli if is_asked else None, Thresholds(contradiction=config.contradiction_threshold)
         )
-        self._characters = {
-            sheet.id: Character(
-                sheet,
-                engine=engine,
-                encoder=encoder,
-                tokenizer=tokenizer,
-                chooser=chooser,
-                judge=self._judge,
-                max_context_tokens=engine.decoder.kv.max_context_tokens,
-            )
-            for sheet in sheets
-        }
-        for character in self._characters.values():
-            character.tell_apart_from([other for other in self._characters.values() if other is not character])
         self._statements = StatementStore()
         self._engine = engine
         self._encoder = encoder
         self._config = config
         self._metrics = metrics
+        self._stray_examples = StrayExamples(encoder)
+        self._characters = {sheet.id: self._built(sheet) for sheet in sheets}
+        self._tell_apart()
         self._conversations: dict[str, Conversation] = {}
+        # What each conversation's game runs: a changed sheet may have other actions.
+        self._offers: dict[str, Offer] = {}
         self._warming: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._cold = list(self._characters.values())
-        self._num_warm = 0
+        self._warm: set[str] = set()
+        self._reloader = Reloader(
+            SheetFiles(
+                paths=config.sheets or (shipped_sheets_dir(),),
+                hashes={sheet.id: sheet.content_hash for sheet in sheets},
+            ),
+            build=self._built,
+            put=self._put,
+        )
 
     async def start(self) -> None:
         """Start the engine thread and begin warming the characters' prefixes in the background.
 
-        In the order of the sheets; whoever is talked to meanwhile comes next.
+        In the order of the sheets; whoever is talked to meanwhile comes next. With `watch_sheets` changed sheets are
+        taken from then on.
         """
         self._engine.start()
         self._warming = asyncio.create_task(self._warm_all())
+        if self._config.watch_sheets:
+            self._watching = asyncio.create_task(self._reloader.watch())
 
     async def warmed(self) -> None:
         """Wait until every character's prefix is warm; a conversation opened before that waits for less and less."""
@@ -133,11 +136,16 @@ class Dialogue:
         """Cancel what runs and stop the engine thread. Idempotent."""
         for conversation in list(self._conversations.values()):
             conversation.close()
-        if self._warming is not None:
-            self._warming.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._warming
+        for task in (self._watching, self._warming):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
         await asyncio.to_thread(self._engine.close)
+
+    async def reload(self) -> Reload:
+        """Read the sheets again and put the changed ones in place; talks go on with them from their next turn."""
+        return await self._reloader.reload()
 
     def characters(self) -> tuple[CharacterSummary, ...]:
         """Everyone who can be talked to."""
@@ -166,6 +174,7 @@ class Dialogue:
         player_name: str | None = None,
         state: Mapping[str, Any] | None = None,
         actions: Sequence[str] = (),
+        declare_actions: Sequence[Mapping[str, Any]] = (),
     ) -> Conversation:
         """Begin a talk.
 
@@ -175,25 +184,33 @@ class Dialogue:
             player_name: How the player is called.
             state: The game's state now, as conditions see it.
             actions: The sheet's actions that this game runs; `*` for all. Others are never called.
+            declare_actions: Actions of the game's own that this character may use besides, as
+                `npc_engine.actions.declare` reads them.
 
         Raises:
             UnknownCharacter: No sheet with that id is loaded.
             UnknownAction: The sheet has no such action.
+            InvalidAction: A declared action cannot be used, or has the name of one of the sheet's that is offered.
             InvalidState: The state has a wrong key or value.
         """
         self._conversations = {id_: talk for id_, talk in self._conversations.items() if not talk.is_closed}
         character = self.character(character_id)
+        offer = Offer(actions, declare_actions)
+        given = offer.opened(character.sheet)
+        self._chooser.check(offer.declared)
         self._cold.sort(key=lambda cold: cold is not character)
         conversation = Conversation(
             character,
             player_id=player_id,
             player_name=player_name,
             state=GameState.parse(state or {}),
-            actions=_offered(character.sheet, actions),
+            actions=given,
             statements=self._statements.of(character_id, player_id),
             config=self._config,
         )
         self._conversations[conversation.id] = conversation
+        self._offers = {id_: each for id_, each in self._offers.items() if id_ in self._conversations}
+        self._offers[conversation.id] = offer
         return conversation
 
     def health(self) -> dict[str, Any]:
@@ -212,8 +229,12 @@ class Dialogue:
             "judge": "off" if self._config.guard == "off" else self._judge.means,
             "threads": self._config.threads,
             "characters": len(self._characters),
-            "characters_warm": self._num_warm,
+            "characters_warm": len(self._warm),
             "is_warming": self._warming is not None and not self._warming.done(),
+            "sheet_hashes": {id_: hash_[:12] for id_, hash_ in self._reloader.hashes.items()},
+            "watches_sheets": self._config.watch_sheets,
+            "sheet_reloads": self._reloader.num_reloads,
+            "sheet_errors": [f"{error.code}: {error.message}" for error in self._reloader.errors],
             "conversations": sum(not talk.is_closed for talk in self._conversations.values()),
             **self._engine.stats(),
         }
@@ -222,24 +243,44 @@ class Dialogue:
         """All metrics in the Prometheus text format."""
         return self._metrics.render()
 
+    def _built(self, sheet: CharacterSheet) -> Character:
+        return Character(
+            sheet,
+            engine=self._engine,
+            encoder=self._encoder,
+            tokenizer=self._tokenizer,
+            chooser=self._chooser,
+            judge=self._judge,
+            stray_examples=self._stray_examples,
+            max_context_tokens=self._engine.decoder.kv.max_context_tokens,
+        )
+
+    def _tell_apart(self) -> None:
+        for character in self._characters.values():
+            character.tell_apart_from([other for other in self._characters.values() if other is not character])
+
+    async def _put(self, character: Character) -> None:
+        """Put a character in the place of the one with its id, or beside the others."""
+        sheet = character.sheet
+        self._cold = [cold for cold in self._cold if cold.sheet.id != sheet.id]
+        self._characters[sheet.id] = character
+        self._tell_apart()
+        for conversation in self._conversations.values():
+            if conversation.character.sheet.id == sheet.id and not conversation.is_closed:
+                conversation.renew(character, self._offers[conversation.id].renewed(sheet))
+        self._warm.discard(sheet.id)
+        self._cold.append(character)
+        if self._warming is None or self._warming.done():
+            self._warming = asyncio.create_task(self._warm_all())
+
     async def _warm_all(self) -> None:
         while self._cold:
             character = self._cold.pop(0)
             try:
                 await character.warm()
-                self._num_warm += 1
+                self._warm.add(character.sheet.id)
             except NpcEngineError as error:
                 _log.warning("the prefix of %s is not warm: %s", character.sheet.id, error)
-
-
-def _offered(sheet: CharacterSheet, names: Sequence[str]) -> tuple[ActionSpec, ...]:
-    known = {action.name for action in sheet.actions} | {ALL_ACTIONS}
-    if unknown := sorted(set(names) - known):
-        raise UnknownAction(
-            f"{sheet.id} has no action {', '.join(map(repr, unknown))}",
-            hint=f"the sheet has: {', '.join(sorted(known - {ALL_ACTIONS})) or 'none'}; {ALL_ACTIONS!r} means all",
-        )
-    return tuple(action for action in sheet.actions if action.name in names or ALL_ACTIONS in names)
 
 
 def load_dialogue(config: EngineConfig) -> Dialogue:

@@ -26,11 +26,22 @@ class Sentence:
 
 @dataclass(frozen=True, kw_only=True)
 class ActionCall:
-    """The game is asked to run an action and to answer with `action_result`."""
+    """The game is asked to run an action and to answer with `action_result`.
+
+    Attributes:
+        call_id: Names this call in the answer.
+        name: The action.
+        arguments: Valid for what the action declares.
+        idempotency_key: The same for a call that is made again because its first outcome is not known: the game runs
+            it once.
+        cost: What the action declares that one call costs, in the game's own unit; None where it declares nothing.
+    """
 
     call_id: str
     name: str
     arguments: dict[str, Any]
+    idempotency_key: str = ""
+    cost: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

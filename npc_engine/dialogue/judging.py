@@ -11,19 +11,22 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from npc_engine.dialogue.drafting import Draft, Drafted
+from npc_engine.dialogue.carrying import carried, required
+from npc_engine.dialogue.drafting import Draft, Drafted, neutral_prompt
 from npc_engine.dialogue.grounding import Premise
 from npc_engine.dialogue.open_questions import names_a_stranger, needs_support
+from npc_engine.guard.deeds import changes_something, undone_verbs
+from npc_engine.guard.flanderization import without_catchphrases
 from npc_engine.guard.judge import JudgeContext
 from npc_engine.guard.nearest import Held, StatementIndex
 from npc_engine.guard.repair import edited
 from npc_engine.guard.rules import Allowed, RuleContext
 from npc_engine.guard.segments import SentenceBuffer
 from npc_engine.guard.strategies import DOUBT_LOGPROB, STRATEGIES, best, scores
-from npc_engine.guard.verdict import Deeds, Reason, Statement, Verdict
+from npc_engine.guard.verdict import STYLE_REASONS, Deeds, Reason, Statement, Verdict
 from npc_engine.guard.words import stems
 from npc_engine.sheets.controls import Route
 
@@ -43,17 +46,23 @@ class Bench:
         turn: The turn.
         context: What its sentences are judged against.
         said: The statements of what the character said earlier in the talk.
+        premises: What the prompt shows.
 
     Attributes:
         last_reasons: Why the last sentence that was given up was bad.
     """
 
-    def __init__(self, turn: Turn, context: JudgeContext, said: Sequence[Statement]) -> None:
+    def __init__(
+        self, turn: Turn, context: JudgeContext, said: Sequence[Statement], premises: Sequence[Premise]
+    ) -> None:
         self.last_reasons: tuple[Reason, ...] = ()
         self._turn = turn
         self._context = context
         self._judge = turn.character.judge
         self._strategy = STRATEGIES[turn.guard]
+        self._pull = turn.voice.pull
+        self._premises = premises
+        self._wanted = required(premises) if self._pull.task_priority > 0 else frozenset()
         self._num_said = len(said)
         self._num_repaired = 0
         self._record: dict[str, Any] = {
@@ -74,6 +83,8 @@ class Bench:
 
     async def first(self, draft: Draft) -> Drafted | None:
         """The first sentence: one sample or several, as the strategy draws; None where the model says nothing."""
+        if self._wanted:
+            return await self._first_on_task(draft)
         num = self._turn.first_sentence_candidates
         on_gpu = self._turn.character.engine.decoder.provider != "CPUExecutionProvider"
         draws = self._strategy.draws
@@ -97,6 +108,38 @@ class Bench:
             self._note(verdict, "said")
             draft.accept(drafted)
             return drafted
+        return await self._resampled(draft, drafted, verdict)
+
+    async def _first_on_task(self, draft: Draft) -> Drafted | None:
+        """The first sentence where something must be said: the model's own, or one said out of character.
+
+        The neutral one is drawn only where the first does not carry all that must be said. If it is chosen, the reply
+        goes on from its prompt.
+        """
+        drafted = await draft.next_sentence()
+        if drafted is None:
+            return None
+        share = carried(drafted.text, self._wanted)
+        task: dict[str, Any] = {"wanted": sorted(self._wanted), "carried": _rounded(share), "is_neutral": False}
+        self._record["task"] = task
+        if share == 1.0:
+            return await self.settle(draft, drafted)
+        in_character = await draft.switch(neutral_prompt(self._turn, self._premises))
+        # Likelihoods under two prompts cannot be compared, so none counts.
+        rivals = [drafted, *(replace(one, mean_logprob=None) for one in await draft.again(1))]
+        verdicts = await self._verdicts(rivals)
+        index = await self._best(rivals, verdicts)
+        if not index:
+            await draft.switch(in_character)
+        if index is None:
+            return await self._resampled(draft, drafted, verdicts[0])
+        task |= {"carried": _rounded(carried(rivals[index].text, self._wanted)), "is_neutral": index > 0}
+        self._note(verdicts[index], "chosen")
+        draft.accept(rivals[index])
+        return rivals[index]
+
+    async def _resampled(self, draft: Draft, drafted: Drafted, verdict: Verdict) -> Drafted | None:
+        """The best of other samples in the place of a rejected sentence."""
         is_first = self._turn.reply.num_sentences == 0
         num = self._turn.first_sentence_candidates - 1 if is_first else self._turn.sentence_resamples
         candidates = await draft.again(num) if num > 0 else []
@@ -123,7 +166,7 @@ class Bench:
             return candidates[index]
         tried = [*([rejected] if rejected else []), *zip(candidates, verdicts, strict=True)]
         for drafted, verdict in tried:
-            text = edited(verdict, self._context.active)
+            text = self._edited(verdict)
             if text is None:
                 continue
             mended = draft.edited(drafted, text)
@@ -136,12 +179,33 @@ class Bench:
                 draft.accept(mended)
                 return mended
         await draft.aclose()
+        lapse = self._lapse(tried)
+        if entry is None and verdicts:
+            entry = self._note(verdicts[0], "rejected")
         if entry is not None:
-            entry["repair"] = "none found"
-        elif verdicts:
-            self._note(verdicts[0], "rejected")["repair"] = "none found"
-        self.last_reasons = tried[0][1].reasons if tried else ()
-        return None
+            entry["repair"] = "none found" if lapse is None else "left out" if self._has_spoken else "said all the same"
+        if lapse is None:
+            self.last_reasons = tried[0][1].reasons if tried else ()
+            return None
+        if self._has_spoken:
+            return None
+        self._note(lapse[1], "lapse")
+        draft.accept(lapse[0])
+        return lapse[0]
+
+    @property
+    def _has_spoken(self) -> bool:
+        return self._turn.reply.num_sentences > 0
+
+    def _edited(self, verdict: Verdict) -> str | None:
+        """The smallest change that may mend a sentence: without its catchphrase, or with the premise's words."""
+        if all(reason.kind in STYLE_REASONS for reason in verdict.reasons):
+            return without_catchphrases(verdict.sentence, self._turn.character.voice.lexicon)
+        return edited(verdict, self._context.active)
+
+    def _lapse(self, tried: Sequence[tuple[Drafted, Verdict]]) -> tuple[Drafted, Verdict] | None:
+        """The first sentence that is only a matter of style: better said than no answer at all."""
+        return next((one for one in tried if all(reason.kind in STYLE_REASONS for reason in one[1].reasons)), None)
 
     async def _best(self, candidates: Sequence[Drafted], verdicts: Sequence[Verdict]) -> int | None:
         """The index of the candidate to say; their scores go to the trace."""
@@ -158,11 +222,14 @@ class Bench:
             line_embedding=turn.embedding,
             mean_logprobs=[one.mean_logprob or 0.0 for one in candidates],
             max_words=max(1, turn.controls.max_words // turn.controls.max_sentences),
-            signature=turn.character.signature,
+            lexicon=turn.character.voice.lexicon,
+            own_style=turn.character.voice.style,
+            player_style=turn.voice.heard.player,
+            wanted=self._wanted,
             listener=turn.character.listener,
         )
         self._add_time(started)
-        index = best(verdicts, scored, self._strategy)
+        index = best(verdicts, scored, self._strategy, self._pull)
         self._record.setdefault("candidates", []).append(
             [
                 {
@@ -170,7 +237,7 @@ class Bench:
                     "is_rejected": self._strategy.rejects(verdict),
                     "is_said": row == index,
                     "scores": {name: _rounded(value) for name, value in asdict(one).items()},
-                    "rank": _rounded(self._strategy.rank(one)),
+                    "rank": _rounded(self._strategy.rank(one, self._pull)),
                 }
                 for row, (verdict, one) in enumerate(zip(verdicts, scored, strict=True))
             ]
@@ -184,9 +251,11 @@ class Bench:
         # Until it comes back: what a trace of a turn that was stopped here says.
         self._turn.trace.stage("judge", f"{self._record['by']}; stopped while judging")
         try:
-            return await self._turn.stop.race(self._judge.judge_all([one.text for one in drafted], self._context))
+            verdicts = await self._turn.stop.race(self._judge.judge_all([one.text for one in drafted], self._context))
         finally:
             self._add_time(started)
+        voice = self._turn.voice
+        return [replace(one, reasons=(*one.reasons, *voice.objections(one.sentence))) for one in verdicts]
 
     def _add_time(self, started: float) -> None:
         latency = self._turn.trace.data["latency"]
@@ -263,6 +332,8 @@ async def open_bench(turn: Turn, premises: Sequence[Premise]) -> Bench:
         hidden=view.hidden,
         public_stems=view.stems,
         deeds=_deeds(turn),
+        undone=_undone(turn),
+        facts=[one.text for one in premises if one.kind != "action_result"],
     )
     context = JudgeContext(
         rules=rules,
@@ -273,7 +344,8 @@ async def open_bench(turn: Turn, premises: Sequence[Premise]) -> Bench:
         question=turn.line if _ASKS.search(turn.line) else "",
         needs_support=_needs_support(turn, allowed),
     )
-    return Bench(turn, context, said)
+    turn.voice.excuse([one.text for one in premises])
+    return Bench(turn, context, said, premises)
 
 
 def _needs_support(turn: Turn, allowed: Allowed) -> bool:
@@ -299,9 +371,17 @@ def _said(turn: Turn) -> list[Statement]:
 
 
 def _deeds(turn: Turn) -> Deeds:
-    if turn.results:
-        return "by_result" if turn.is_done else "none"
-    return "none" if turn.route is Route.TASK else "free"
+    """By results where one changed something; a price that was looked up bears out no sale."""
+    done = [action for action in turn.conversation.actions if action.name in turn.done_actions]
+    if any(changes_something(action) for action in done):
+        return "by_result"
+    return "none" if turn.results or turn.route is Route.TASK else "free"
+
+
+def _undone(turn: Turn) -> frozenset[str]:
+    """On a task only what was done now counts; in other talk what was done before may be told."""
+    before = [] if turn.route is Route.TASK else [success.name for success in turn.conversation.record.successes]
+    return undone_verbs(turn.conversation.actions, [*turn.done_actions, *before])
 
 
 def answers(bench: Bench, heard: str, premises: Sequence[Premise]) -> bool:

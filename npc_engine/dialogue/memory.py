@@ -45,6 +45,10 @@ class History:
         if len(self._exchanges) > self._max_exchanges:
             del self._exchanges[: max(1, self._max_exchanges // 10)]
 
+    def take_back(self, exchanges: int) -> None:
+        """Forget the latest exchanges."""
+        del self._exchanges[-exchanges:]
+
     def last(self) -> Exchange | None:
         """The latest exchange, if there is one."""
         return self._exchanges[-1] if self._exchanges else None
@@ -99,6 +103,11 @@ class Statements:
             if len(self._statements) > self._max_statements:
                 self._statements.popitem(last=False)
         return self._statements[key]
+
+    def forget(self, statement_id: str) -> None:
+        """Forget a statement; does nothing where it is forgotten already."""
+        kept = [(key, each) for key, each in self._statements.items() if each.id != statement_id]
+        self._statements = OrderedDict(kept)
 
 
 class StatementStore:

@@ -17,7 +17,7 @@ quotes instead, a 1.5B model recites them as answers: see docs/log.md, "Voice ex
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from npc_engine.dialogue.grounding import Premise
 from npc_engine.dialogue.memory import Exchange
@@ -59,11 +59,13 @@ class Prompt:
         ids: The whole prompt.
         num_stable_tokens: How many of them are the character's stable part.
         num_dropped_exchanges: Exchanges left out for want of room.
+        style: What the controls demand of the voice and the length, as it stands in the tail.
     """
 
     ids: tuple[int, ...]
     num_stable_tokens: int
     num_dropped_exchanges: int
+    style: tuple[str, ...] = ()
 
 
 class PromptBuilder:
@@ -109,6 +111,7 @@ class PromptBuilder:
         directives: Sequence[str],
         controls: ControlValues,
         max_new_tokens: int,
+        style: Sequence[str] = (),
     ) -> Prompt:
         """The prompt for a spoken reply.
 
@@ -119,9 +122,12 @@ class PromptBuilder:
             directives: Whatever else this turn demands, one sentence each.
             controls: The turn's values; `role_play` becomes a directive where it is low or high.
             max_new_tokens: Room to leave for the reply.
+            style: What the other controls demand of the voice, one sentence each.
         """
         notes = [premise.text for premise in premises]
-        return self._prompt(self._tail(line, notes, (*directives, *_style(controls))), exchanges, max_new_tokens)
+        demands = (*self._style(controls), *style)
+        prompt = self._prompt(self._tail(line, notes, (*directives, *demands)), exchanges, max_new_tokens)
+        return replace(prompt, style=demands)
 
     def action(
         self,
@@ -129,9 +135,18 @@ class PromptBuilder:
         *,
         exchanges: Sequence[Exchange],
         actions: Sequence[ActionSpec],
+        done: Sequence[str],
         max_new_tokens: int,
     ) -> Prompt:
-        """The prompt for the constrained choice among actions; `none` is always one of them."""
+        """The prompt for the choice among actions; `none` is always one of them.
+
+        Args:
+            line: What the player said.
+            exchanges: The talk so far, oldest first.
+            actions: What there is to choose from.
+            done: What was done for this line already, with its result, one sentence each.
+            max_new_tokens: Room to leave for the call.
+        """
         tail = "\n".join(
             [
                 f"[What {self._first_name} can do in the game]",
@@ -139,7 +154,9 @@ class PromptBuilder:
                 "- none: just talk, when the player asks for none of these",
                 "[The player says]",
                 line,
-                "[Write the one action the player now asks for, as JSON]",
+                *(f"[Done already: {one}]" for one in done),
+                f"[Write the one action {'that is still to be done' if done else 'the player now asks for'}, as JSON; "
+                '"?" for what nobody has said]',
             ]
         )
         return self._prompt(tail, exchanges, max_new_tokens)
@@ -187,6 +204,15 @@ class PromptBuilder:
             ]
         )
 
+    def _style(self, controls: ControlValues) -> Iterator[str]:
+        """What `role_play` and the length demand, in the tail, so that the stable part stays as it is."""
+        if controls.role_play < PLAIN_BELOW:
+            yield "Be plain and to the point; no colour."
+        elif controls.role_play > COLOURFUL_ABOVE:
+            yield f"Let {self._first_name}'s manner show: {self._sheet.voice.register_}"
+        if controls.max_sentences == 1 or controls.max_words < SHORT_BELOW_WORDS:
+            yield f"Answer in one sentence of at most {controls.max_words} words."
+
     def _message(self, role: Role, text: str) -> list[int]:
         return self._tokenizer.encode_message(role, text)
 
@@ -231,15 +257,6 @@ class PromptBuilder:
             dropped = min(len(talk), dropped + DROP_BLOCK)
         ids = [*self.stable_ids, *(token for exchange in talk[dropped:] for token in exchange), *tail_ids]
         return Prompt(ids=tuple(ids), num_stable_tokens=len(self.stable_ids), num_dropped_exchanges=dropped)
-
-
-def _style(controls: ControlValues) -> Iterator[str]:
-    if controls.role_play < PLAIN_BELOW:
-        yield "Be plain and to the point; no colour."
-    elif controls.role_play > COLOURFUL_ABOVE:
-        yield "Let your manner show."
-    if controls.max_sentences == 1 or controls.max_words < SHORT_BELOW_WORDS:
-        yield f"Answer in one sentence of at most {controls.max_words} words."
 
 
 def _describe(action: ActionSpec) -> str:

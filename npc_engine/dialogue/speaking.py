@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from npc_engine.dialogue.controls import LengthBudget
-from npc_engine.dialogue.drafting import Draft, reply_params, speech_cleaner
+from npc_engine.dialogue.drafting import Draft, reply_params, speech_cleaner, speech_prompt
 from npc_engine.dialogue.events import FinishReason, ReplySource, Sentence, Token, TurnEvent
 from npc_engine.dialogue.grounding import ANSWERS_SCORE, Premise
 from npc_engine.dialogue.judging import Bench, answers, open_bench
 from npc_engine.dialogue.prompt import Prompt
 from npc_engine.guard.segments import SentenceBuffer, is_whole
 from npc_engine.guard.verdict import ReasonKind
+from npc_engine.sheets.controls import Route
 from npc_engine.sheets.schema import FallbackReason
 
 if TYPE_CHECKING:
@@ -54,6 +55,19 @@ class Reply:
 
 async def speak(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
     """Say the reply: the sheet's own words where it has them for this, else the model's."""
+    offered_next = turn.offer if turn.closing else None
+    async with aclosing(_speak(turn)) as events:
+        async for event in events:
+            yield event
+    if offered_next is not None:
+        # A procedure's offer is made whatever became of the reply before it: what led to it has been done.
+        for sentence in _sentences(turn.closing):
+            for event in _say_sentence(turn, sentence):
+                yield event
+        turn.offer = offered_next
+
+
+async def _speak(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
     if (written := _written(turn)) is not None:
         for event in _say(turn, written):
             yield event
@@ -79,8 +93,15 @@ class _Written:
 
 
 def _written(turn: Turn) -> _Written | None:
-    """An action's offer, or what the character says on a topic that she knows nothing of."""
-    if turn.offer is not None and turn.offer.action is not None:
+    """A refusal, an action's offer, or what the character says on a topic that she knows nothing of.
+
+    To an attack, and to what is outside her world, no word of a model is said.
+    """
+    if turn.route is Route.ATTACK:
+        return _Written("an attack on the character", turn.fallback(FallbackReason.REFUSAL))
+    if turn.route is Route.OUTSIDE:
+        return _Written("outside the world", turn.fallback(FallbackReason.OUT_OF_WORLD))
+    if turn.offer is not None and turn.offer.action is not None and not turn.closing:
         line = turn.offer.action.offer_line(turn.offer.arguments)
         return _Written(f"offer of {turn.offer.action.name}", line) if line else None
     topic = turn.grounding.unknown_topic
@@ -100,10 +121,14 @@ def _say(turn: Turn, written: _Written) -> Iterator[TurnEvent]:
     """Say the sheet's own words, sentence by sentence."""
     turn.trace.stage("speak", f"authored line: {written.why}")
     turn.trace.premises(())
-    buffer = SentenceBuffer()
-    for sentence in [*buffer.feed(written.text), *buffer.flush()]:
+    for sentence in _sentences(written.text):
         yield from _say_sentence(turn, sentence)
     turn.reply.source = "fallback"
+
+
+def _sentences(text: str) -> list[str]:
+    buffer = SentenceBuffer()
+    return [*buffer.feed(text), *buffer.flush()]
 
 
 # --- the model's words, judged ----------------------------------------------------------------------
@@ -170,7 +195,10 @@ async def _speak_unjudged(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
     turn.trace.stage("speak", "one candidate, streamed")
     params = reply_params(turn, max_new_tokens=budget.max_new_tokens, seed=turn.seed)
     speech = _Speech(turn, budget)
-    stream = turn.character.engine.generate(prompt.ids, params, conversation_id=turn.conversation.id)
+    character = turn.character
+    stream = character.engine.generate(
+        prompt.ids, params, conversation_id=turn.conversation.id, adapter=character.adapter
+    )
     async with aclosing(turn.stop.stream(stream)) as deltas:
         async for delta in deltas:
             turn.trace.mark("time_to_first_model_token_s")
@@ -253,17 +281,12 @@ def _premises(turn: Turn) -> tuple[Premise, ...]:
 
 def _prompt(turn: Turn, budget: LengthBudget, premises: Sequence[Premise]) -> Prompt:
     turn.trace.premises(premises)
-    prompt = turn.character.prompts.speech(
-        turn.line,
-        exchanges=turn.conversation.history.exchanges,
-        premises=premises,
-        directives=turn.directives,
-        controls=turn.controls,
-        max_new_tokens=budget.max_new_tokens,
-    )
+    style = tuple(turn.voice.directives(pick=turn.seed))
+    prompt = speech_prompt(turn, premises, controls=turn.controls, style=style, max_new_tokens=budget.max_new_tokens)
     turn.trace.data["prompt"] = {
         "stable_tokens": prompt.num_stable_tokens,
         "dropped_exchanges": prompt.num_dropped_exchanges,
+        "style": list(prompt.style),
     }
     return prompt
 
@@ -280,3 +303,4 @@ def _end_sentence(turn: Turn, sentence: str) -> Iterator[TurnEvent]:
     turn.trace.mark("time_to_first_sentence_s")
     yield Sentence(index=turn.reply.num_sentences, text=sentence)
     turn.reply.sentences.append(sentence)
+    turn.voice.count(sentence)

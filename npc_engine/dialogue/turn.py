@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from npc_engine.dialogue.acting import act
 from npc_engine.dialogue.admission import admit
-from npc_engine.dialogue.controls import INACTIVE_CONTROLS
+from npc_engine.dialogue.choosing import shortlist
 from npc_engine.dialogue.events import TurnEnd, TurnEvent
 from npc_engine.dialogue.extending import extension
 from npc_engine.dialogue.memory import Exchange
-from npc_engine.dialogue.route import talk_route
+from npc_engine.dialogue.route import settled_route
 from npc_engine.dialogue.speaking import speak, speak_authored
 from npc_engine.dialogue.stop import TurnStopped
+from npc_engine.dialogue.straying import WITHHELD, find_straying
 from npc_engine.errors import NpcEngineError, Overloaded
 from npc_engine.sheets.controls import Route
 from npc_engine.sheets.schema import FallbackReason
@@ -63,11 +65,12 @@ async def run_turn(turn: Turn) -> AsyncGenerator[TurnEvent, None]:
 
 
 async def route(turn: Turn) -> None:
-    """Decide what the line wants as far as its actions tell; grounding tells the rest."""
+    """Find what the line may want of the actions, and whether it leaves the talk; grounding tells the rest."""
     with turn.trace.timed("route_s"):
         turn.embedding = (await turn.stop.race(turn.character.encoder.aembed([turn.line])))[0]
-        routed = turn.character.router.actions(turn.embedding, eligible=turn.eligible_actions())
-        turn.candidate_actions = routed.actions
+        turn.straying = await find_straying(turn)
+        routed = await shortlist(turn)
+        turn.action_evidence = routed.evidence
         turn.trace.data["task_score"] = round(routed.score, 3)
 
 
@@ -85,22 +88,31 @@ async def ground(turn: Turn) -> None:
                 statements=turn.conversation.statements.all,
             )
         )
-    is_task = bool(turn.candidate_actions) or turn.conversation.pending is not None
-    turn.route = Route.TASK if is_task else talk_route(turn.grounding.premises)
-    turn.controls = turn.character.sheet.controls.at(turn.route)
+    has_offer = turn.conversation.pending is not None
+    turn.route = settled_route(turn.grounding, turn.action_evidence, has_offer=has_offer, straying=turn.straying)
+    if turn.route in (Route.OUTSIDE, Route.ATTACK):
+        turn.action_evidence = ()
+    turn.settle_controls()
     trace = turn.trace
     trace.grounding(turn.grounding)
-    trace.data["controls"] = turn.controls.model_dump() | {"inactive": list(INACTIVE_CONTROLS)}
-    trace.stage("route", f"{turn.route.value}; outside and attack are not told apart yet")
+    trace.stage("route", turn.route.value)
     trace.stage("ground", f"{len(turn.grounding.premises)} premises of {turn.grounding.num_candidates} candidates")
 
 
 def commit(turn: Turn) -> None:
     """Remember what the player heard, what it adds to the character, and what was offered if that was heard."""
     turn.conversation.pending = turn.offer
-    turn.conversation.history.add(Exchange(player=turn.line, reply=turn.reply.text))
+    turn.conversation.history.add(
+        Exchange(player=WITHHELD if turn.route is Route.ATTACK else turn.line, reply=turn.reply.text)
+    )
     new = extension(turn.line, turn.reply.sentences, turn.grounding) if turn.reply.source == "model" else None
+    learned = None
     if new is not None:
-        turn.trace.data["extended"] = turn.conversation.statements.add(question=turn.line, text=new).id
+        known = turn.conversation.statements.all
+        statement = turn.conversation.statements.add(question=turn.line, text=new)
+        turn.trace.data["extended"] = statement.id
+        learned = None if statement in known else statement.id
+    turn.conversation.past.add(replace(turn.before, learned=learned))
+    turn.trace.data["voice"] = turn.voice.as_data(turn.reply.text)
     turn.trace.stage("commit", "kept in memory; durable memory is not built yet")
     turn.trace.mark("total_s")

@@ -71,7 +71,7 @@ def _with_number(sentence: str, wrong: Quantity, active: Sequence[Statement]) ->
 
 def _with_name(sentence: str, wrong: str, active: Sequence[Statement]) -> str | None:
     for statement in active:
-        names = list(dict.fromkeys(_names(statement.text)))
+        names = list(dict.fromkeys(names_in(statement.text)))
         if len(names) == 1:
             # A made-up name of several words is one reason a word; the first takes all of them with it.
             whole = re.search(rf"{re.escape(wrong)}(?: [A-Z]\w+)*", sentence)
@@ -81,6 +81,7 @@ def _with_name(sentence: str, wrong: str, active: Sequence[Statement]) -> str | 
     return None
 
 
-def _names(text: str) -> Iterator[str]:
+def names_in(text: str) -> Iterator[str]:
+    """The capitalised names within a text, not those it begins with."""
     for found in _NAME.finditer(text):
         yield re.sub(r"['’]s$", "", found[0])

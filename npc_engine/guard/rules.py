@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib import resources
 
+from npc_engine.guard.deeds import claimed, is_no_claim, is_retold
 from npc_engine.guard.quantities import Quantity, quantities, unexplained
 from npc_engine.guard.verdict import Deeds, Reason, ReasonKind, Statement, Thresholds
 from npc_engine.guard.words import find_phrase, stems, words
@@ -42,7 +43,7 @@ def phrases() -> Phrases:
     return Phrases(
         patterns={
             name: tuple(re.compile(pattern, re.IGNORECASE) for pattern in table[name])
-            for name in ("assistant", "instruction", "deed")
+            for name in ("assistant", "instruction", "deed", "deed_to_player")
         },
         other_world=tuple(table["other_world"]),
         capitalised=frozenset(table["capitalised"]),
@@ -105,6 +106,8 @@ class RuleContext:
         hidden: Statements that must not be said now.
         public_stems: Stems of all statements that are not hidden: words that give nothing away.
         deeds: Whether the sentence may say that something was just done.
+        undone: Stems of the verbs of actions that the game can run and has not run: see `guard/deeds.py`.
+        facts: What holds and may be retold, deeds of old included.
     """
 
     speaker: str = ""
@@ -114,6 +117,8 @@ class RuleContext:
     hidden: Sequence[Statement] = ()
     public_stems: frozenset[str] = frozenset()
     deeds: Deeds = "free"
+    undone: frozenset[str] = frozenset()
+    facts: Sequence[str] = ()
 
 
 def broken_rules(sentence: str, context: RuleContext, thresholds: Thresholds) -> tuple[Reason, ...]:
@@ -126,7 +131,7 @@ def broken_rules(sentence: str, context: RuleContext, thresholds: Thresholds) ->
         *other_world(sentence, context.allowed),
         *avoided(sentence, context.avoid),
         *stage_directions(sentence, context.speaker),
-        *(deeds(sentence) if context.deeds == "none" else ()),
+        *false_deeds(sentence, context),
         *numbers(sentence, context.allowed),
         *names(sentence, context),
     )
@@ -196,6 +201,24 @@ def deeds(sentence: str) -> Iterator[Reason]:
         yield from _patterns("deed", sentence)
 
 
+def false_deeds(sentence: str, context: RuleContext) -> Iterator[Reason]:
+    """Claims of deeds that no result bears out; one at most.
+
+    Where nothing was done on a task, any claim of a deed; where something else was done, a claim of an action that was
+    not; elsewhere in a talk with a game that runs actions, a claim that something was done for the player.
+    """
+    is_task = context.deeds != "free"
+    found: list[Reason] = []
+    if span := claimed(sentence, context.undone, only_to_player=not is_task):
+        found.append(_reason("deed", span))
+    elif context.deeds == "none":
+        found += deeds(sentence)
+    if not found and context.deeds != "by_result" and context.undone and not is_no_claim(sentence):
+        found += _patterns("deed", sentence, "deed_to_player")
+    if found and not is_retold(sentence, context.facts):
+        yield found[0]
+
+
 def is_deed(sentence: str) -> bool:
     """Whether the sentence says that something was just done."""
     return any(True for _ in deeds(sentence))
@@ -219,8 +242,8 @@ def secrets(sentence: str, context: RuleContext, thresholds: Thresholds) -> Iter
             yield Reason(kind="secret", statement_id=statement.id, score=1.0, span=sentence)
 
 
-def _patterns(kind: ReasonKind, sentence: str) -> Iterator[Reason]:
-    for pattern in phrases().patterns[kind]:
+def _patterns(kind: ReasonKind, sentence: str, table: str | None = None) -> Iterator[Reason]:
+    for pattern in phrases().patterns[table or kind]:
         if found := pattern.search(sentence.replace("’", "'")):
             yield _reason(kind, sentence[found.start() : found.end()])
             return

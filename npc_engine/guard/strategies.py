@@ -27,6 +27,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from npc_engine.guard.flanderization import VoiceLexicon, flanderization_index
+from npc_engine.guard.style import closeness, mirroring, style
 from npc_engine.guard.verdict import ReasonKind, Verdict
 from npc_engine.guard.words import stems
 
@@ -38,7 +40,29 @@ DOUBT_LOGPROB = -0.6
 LISTENER_SHARPNESS = 10.0
 # Weights of `judge`. Source: set by hand, so that consistency outweighs all the others together.
 _WEIGHTS = {"consistency": 4.0, "support": 1.5, "coherence": 1.0, "likelihood": 0.5, "length_fit": 0.5}
-_FLANDERIZATION_WEIGHT = 0.5
+# What the controls pull with, each times the control. Source: set by hand: at full strength the voice weighs as much as
+# coherence, saturation more, and facts carried on a task as much as consistency.
+_VOICE_WEIGHT = 1.0
+_FLANDERIZATION_WEIGHT = 2.0
+_MIRRORING_WEIGHT = 1.0
+_CARRIED_WEIGHT = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull:
+    """How strongly a turn's controls weigh its candidates; the defaults leave the ranking as it is.
+
+    Attributes:
+        role_play: 0 to 1: how much being close to the character's style counts.
+        saturation: 0 to 1: how much a high flanderization index counts against a candidate.
+        mirroring_cap: Mirroring the player beyond this counts against it; 1 is never reached.
+        task_priority: 0 to 1: how much carrying what must be said counts.
+    """
+
+    role_play: float = 0.0
+    saturation: float = 0.0
+    mirroring_cap: float = 1.0
+    task_priority: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +75,10 @@ class Scores:
         coherence: Cosine to the player's line; -1 to 1.
         mean_logprob: Natural log, a token; at most 0.
         length_fit: 1 up to the length that is wanted, then falling.
-        flanderization: Share of its content words that are the character's catchphrases and quirks; smaller is better.
+        flanderization: Its flanderization index; smaller is better.
+        voice: How close its style is to the character's own.
+        mirroring: How far its style has gone over to the player's; smaller is better.
+        carried: Share of what must be said that it says.
         agreement: Mean cosine to the other candidates; -1 to 1.
         listener: Probability that an imaginary listener knows the character among the others; None without others.
     """
@@ -62,6 +89,9 @@ class Scores:
     mean_logprob: float
     length_fit: float
     flanderization: float
+    voice: float
+    mirroring: float
+    carried: float
     agreement: float
     listener: float | None
 
@@ -80,14 +110,14 @@ class Strategy:
     draws: Draws
     uses_nli: bool
     ignores: frozenset[ReasonKind]
-    rank: Callable[[Scores], float]
+    rank: Callable[[Scores, Pull], float]
 
     def rejects(self, verdict: Verdict) -> bool:
         """Whether a sentence with this verdict is not said."""
         return any(reason.kind not in self.ignores for reason in verdict.reasons)
 
 
-def _by_judge(scores: Scores) -> float:
+def _by_judge(scores: Scores, pull: Pull) -> float:
     values = {
         "consistency": 1.0 if scores.consistency is None else scores.consistency,
         "support": scores.support or 0.0,
@@ -95,25 +125,29 @@ def _by_judge(scores: Scores) -> float:
         "likelihood": math.exp(scores.mean_logprob),
         "length_fit": scores.length_fit,
     }
-    return sum(_WEIGHTS[name] * value for name, value in values.items()) - (
-        _FLANDERIZATION_WEIGHT * scores.flanderization
+    return (
+        sum(_WEIGHTS[name] * value for name, value in values.items())
+        + _VOICE_WEIGHT * pull.role_play * scores.voice
+        + _CARRIED_WEIGHT * pull.task_priority * scores.carried
+        - _FLANDERIZATION_WEIGHT * pull.saturation * scores.flanderization
+        - _MIRRORING_WEIGHT * max(0.0, scores.mirroring - pull.mirroring_cap)
     )
 
 
-def _by_consistency(scores: Scores) -> float:
+def _by_consistency(scores: Scores, pull: Pull) -> float:
     return 1.0 if scores.consistency is None else scores.consistency
 
 
-def _by_agreement(scores: Scores) -> float:
+def _by_agreement(scores: Scores, pull: Pull) -> float:
     return scores.agreement
 
 
-def _by_listener(scores: Scores) -> float:
+def _by_listener(scores: Scores, pull: Pull) -> float:
     # Without distractors the listener knows everybody; what is left is how likely the sentence is.
     return math.log(max(1e-9, 1.0 if scores.listener is None else scores.listener)) + scores.mean_logprob
 
 
-def _by_likelihood(scores: Scores) -> float:
+def _by_likelihood(scores: Scores, pull: Pull) -> float:
     return scores.mean_logprob
 
 
@@ -156,7 +190,10 @@ def scores(
     line_embedding: NDArray[np.float32],
     mean_logprobs: Sequence[float],
     max_words: int,
-    signature: frozenset[str],
+    lexicon: VoiceLexicon,
+    own_style: NDArray[np.float32],
+    player_style: NDArray[np.float32],
+    wanted: frozenset[str],
     listener: Listener | None,
 ) -> list[Scores]:
     """Score candidates for one sentence.
@@ -167,14 +204,17 @@ def scores(
         line_embedding: (hidden_size,) float32, of the player's line.
         mean_logprobs: Natural log, a token; one a candidate.
         max_words: The length that is wanted at most.
-        signature: Stems of the character's catchphrases and quirks.
+        lexicon: The character's trademarks.
+        own_style: (5,) float32, of the character's voice examples.
+        player_style: (5,) float32, of the player's lines.
+        wanted: Stems of what must be said; empty where nothing in particular must.
         listener: None: nobody listens.
     """
     cosines = embeddings @ embeddings.T
     others = max(1, len(verdicts) - 1)
     result = []
     for row, (verdict, mean_logprob) in enumerate(zip(verdicts, mean_logprobs, strict=True)):
-        content = stems(verdict.sentence)
+        said = style(verdict.sentence)
         num_words = max(1, len(verdict.sentence.split()))
         result.append(
             Scores(
@@ -183,7 +223,10 @@ def scores(
                 coherence=float(embeddings[row] @ line_embedding),
                 mean_logprob=mean_logprob,
                 length_fit=min(1.0, max_words / num_words),
-                flanderization=len(content & signature) / max(1, len(content)),
+                flanderization=flanderization_index(verdict.sentence, lexicon),
+                voice=closeness(said, own_style),
+                mirroring=mirroring(said, own=own_style, player=player_style),
+                carried=len(stems(verdict.sentence) & wanted) / len(wanted) if wanted else 1.0,
                 agreement=float(cosines[row].sum() - cosines[row, row]) / others,
                 listener=listener.knows(embeddings[row]) if listener else None,
             )
@@ -191,7 +234,10 @@ def scores(
     return result
 
 
-def best(verdicts: Sequence[Verdict], scored: Sequence[Scores], strategy: Strategy) -> int | None:
+def best(
+    verdicts: Sequence[Verdict], scored: Sequence[Scores], strategy: Strategy, pull: Pull | None = None
+) -> int | None:
     """The index of the candidate to say; None where all are rejected. Of equals, the first."""
+    pull = pull or Pull()
     passing = [index for index, verdict in enumerate(verdicts) if not strategy.rejects(verdict)]
-    return max(passing, key=lambda index: strategy.rank(scored[index])) if passing else None
+    return max(passing, key=lambda index: strategy.rank(scored[index], pull)) if passing else None

@@ -26,7 +26,11 @@ ReasonKind = Literal[
     "stage_direction",
     "deed",
     "secret",
+    "quirk",
+    "saturation",
 ]
+# Reasons of style: the sentence is not wrong, and is said where the character would else have no answer.
+STYLE_REASONS: frozenset[ReasonKind] = frozenset({"quirk", "saturation"})
 # Whether a sentence may say that something was just done: freely, only as a result says it, or not at all.
 Deeds = Literal["free", "by_result", "none"]
 

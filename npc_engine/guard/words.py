@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from npc_engine.guard.quantities import quantities
 from npc_engine.sheets.words import WORD, find_phrase, stem, words
 
-__all__ = ["find_phrase", "stems", "stems_of", "words"]
+__all__ = ["find_phrase", "is_content", "stems", "stems_of", "words"]
 
 # Words that say little about what a sentence is about.
 _STOP = frozenset(
@@ -25,9 +25,14 @@ _STOP = frozenset(
 )
 
 
+def is_content(word: str) -> bool:
+    """Whether a word, in lower case, says something about what a text is about; a number does not."""
+    return word not in _STOP and not word[0].isdigit()
+
+
 def stems(text: str) -> frozenset[str]:
     """Stems of the content words of a text, and its numbers as "#40", however they are written."""
-    plain = {stem(word) for word in words(text) if word not in _STOP and not word[0].isdigit()}
+    plain = {stem(word) for word in words(text) if is_content(word)}
     return frozenset(plain | {f"#{one.value:g}" for one in quantities(text)})
 
 

@@ -95,6 +95,7 @@ class Sequence:
         deadline_s: Seconds from submission until it must have ended; None never.
         leader: The sequence of the same prompt that computes it for this one too.
         script: Tokens that it takes instead of sampled ones, to have them scored; None samples.
+        adapter: The number of the adapter that it runs with; 0 is the plain model.
 
     Attributes:
         token_ids: Prompt and output.
@@ -120,6 +121,7 @@ class Sequence:
         deadline_s: float | None = None,
         leader: Sequence | None = None,
         script: tuple[int, ...] | None = None,
+        adapter: int = 0,
     ) -> None:
         self.prompt_ids = prompt_ids
         self.params = params
@@ -128,6 +130,7 @@ class Sequence:
         self.priority = priority
         self.leader = leader
         self.script = script
+        self.adapter = adapter
         self.wants_logprobs = params.logprobs or script is not None
         self.token_ids: list[int] = list(prompt_ids)
         self.output_ids: list[int] = []
@@ -237,6 +240,7 @@ class Sequence:
             len(self.output_ids),
             self._generated,
             self.constraint.allowed if self.constraint else None,
+            self.params.avoided_after(self.output_ids) if self.params.avoid else frozenset(),
         )
 
     def append(self, token_id: int, *, now_s: float, logprob: float | None = None, is_forced: bool = False) -> None:

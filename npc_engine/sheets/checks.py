@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from npc_engine.sheets.problems import near_miss
-from npc_engine.sheets.schema import ACTION_KEY, NO_ACTION, PLACEHOLDER, ActionSpec, CharacterSheet
+from npc_engine.sheets.schema import (
+    ACTION_KEY,
+    CONFIRM,
+    NO_ACTION,
+    PLACEHOLDER,
+    ActionSpec,
+    CharacterSheet,
+    Procedure,
+)
 from npc_engine.sheets.yaml_reader import KeyPath
 
 
@@ -36,7 +44,11 @@ def check_references(sheet: CharacterSheet, fact_path: Callable[[int], KeyPath])
         names = [(("actions", index, "parameters", i), one.name) for i, one in enumerate(action.parameters)]
         yield from _unique(names, "parameter")
         yield from _reserved(index, action)
-        yield from _offer(index, action)
+        yield from _offer(index, action, sheet)
+        yield from _names(index, action, sheet)
+    yield from _unique(((("procedures", i), one.name) for i, one in enumerate(sheet.procedures)), "procedure")
+    for index, procedure in enumerate(sheet.procedures):
+        yield from _procedure(index, procedure, sheet)
     for index, fact in enumerate(sheet.facts):
         if fact.secret and fact.when is None:
             yield Finding(
@@ -54,25 +66,69 @@ def _unique(named: Iterable[tuple[KeyPath, str]], kind: str) -> Iterator[Finding
 
 
 def _reserved(index: int, action: ActionSpec) -> Iterator[Finding]:
-    """Names that the choice among actions uses itself."""
-    if action.name == NO_ACTION:
-        yield Finding(("actions", index, "name"), f"an action cannot be called {NO_ACTION!r}", "choose another name")
+    """Names that the choice among actions uses itself, and that procedures give another meaning."""
+    if action.name in (NO_ACTION, CONFIRM):
+        yield Finding(("actions", index, "name"), f"an action cannot be called {action.name!r}", "choose another name")
     for position, parameter in enumerate(action.parameters):
         if parameter.name == ACTION_KEY:
             path = ("actions", index, "parameters", position, "name")
             yield Finding(path, f"a parameter cannot be called {ACTION_KEY!r}", "choose another name")
 
 
-def _offer(index: int, action: ActionSpec) -> Iterator[Finding]:
+def _offer(index: int, action: ActionSpec, sheet: CharacterSheet) -> Iterator[Finding]:
     path = ("actions", index, "offer")
     if action.offer is None:
         return
-    if not action.confirm:
+    is_offered = any(
+        one.offer == action.name or (one.before == action.name and one.require == CONFIRM) for one in sheet.procedures
+    )
+    if not action.confirm and not is_offered:
         yield Finding(path, f"{action.name!r} asks for no yes, so nobody says its offer", "add `confirm: true`")
     required = [parameter.name for parameter in action.parameters if parameter.required]
     for name in PLACEHOLDER.findall(action.offer):
         if name not in required:
             yield Finding(path, f"{{{name}}} is no required parameter of {action.name!r}", near_miss(name, required))
+
+
+def _names(index: int, action: ActionSpec, sheet: CharacterSheet) -> Iterator[Finding]:
+    for position, parameter in enumerate(action.parameters):
+        if parameter.names is not None and parameter.names not in sheet.names:
+            path = ("actions", index, "parameters", position, "names")
+            hint = near_miss(parameter.names, sheet.names) or "list its entries under `names`"
+            yield Finding(path, f"no category of `names` is called {parameter.names!r}", hint)
+
+
+def _procedure(index: int, procedure: Procedure, sheet: CharacterSheet) -> Iterator[Finding]:
+    known = [action.name for action in sheet.actions]
+    for key in ("before", "require", "after", "offer"):
+        name = getattr(procedure, key)
+        if name is not None and name not in known and not (key == "require" and name == CONFIRM):
+            yield Finding(("procedures", index, key), f"no action is called {name!r}", near_miss(name, known))
+    offered = sheet.action(procedure.offer or "")
+    if offered is not None and offered.offer is None:
+        yield Finding(
+            ("procedures", index, "offer"),
+            f"{offered.name!r} has no words to be offered in",
+            f"write its `offer`: the line that is said after {procedure.after}",
+        )
+    if _requires_itself(procedure, sheet.procedures[: index + 1]):
+        yield Finding(
+            ("procedures", index, "require"), f"{procedure.before!r} requires itself in the end", "take out one rule"
+        )
+
+
+def _requires_itself(procedure: Procedure, procedures: Sequence[Procedure]) -> bool:
+    """Whether a procedure closes a circle with those before it."""
+    seen: set[str] = set()
+    waiting = [procedure.require] if procedure.before is not None else []
+    while waiting:
+        name = waiting.pop()
+        if name == procedure.before:
+            return True
+        if name is not None and name not in seen:
+            seen.add(name)
+            waiting += [one.require for one in procedures if one.before == name]
+    return False
 
 
 def _tests(sheet: CharacterSheet) -> Iterator[Finding]:

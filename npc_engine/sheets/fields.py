@@ -38,7 +38,6 @@ FactText = Annotated[str, _text(MAX_FACT_CHARS)]
 Slug = Annotated[
     str, StringConstraints(strict=True, pattern=r"^[a-z0-9]+(?:[-_.][a-z0-9]+)*$", max_length=MAX_NAME_CHARS)
 ]
-Identifier = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9_]*$", max_length=MAX_NAME_CHARS)]
 Ratio = Annotated[float, Field(strict=True, ge=0, le=1)]
 Flag = Annotated[bool, Field(strict=True)]
 

@@ -27,7 +27,7 @@ _EXPECTED = {
     "model_type": "keys and values",
     "model_attributes_type": "keys and values",
 }
-_PATTERNS = "lower-case letters, digits, and between them - _ . (actions and parameters: only _)"
+_PATTERNS = "lower-case letters, digits, and between them - _ . (actions and parameters: also capitals, only _)"
 
 
 def dotted(path: KeyPath) -> str:

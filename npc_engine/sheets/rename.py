@@ -153,6 +153,8 @@ def _uses(document: Document, kind: Kind, old: str, path: Path, sheet: Character
         if is_own:
             yield from (("actions", index, "name") for index in range(len(data.get("actions", []))))
             yield from (("tests", index, "action") for index in range(len(data.get("tests", []))))
+            for index in range(len(data.get("procedures", []))):
+                yield from (("procedures", index, key) for key in ("before", "require", "after", "offer"))
     elif is_own or (_is_lore(sheet, old) and _shares(data, sheet, old)):
         for key in ("facts", "entries"):
             yield from ((key, index, "id") for index in range(len(data.get(key, []))))

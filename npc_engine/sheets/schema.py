@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field
 
+from npc_engine.sheets.action_spec import (
+    ACTION_KEY,
+    CONFIRM,
+    MAX_CHOICES,
+    NO_ACTION,
+    PLACEHOLDER,
+    ActionSpec,
+    Identifier,
+    Parameter,
+    Procedure,
+)
 from npc_engine.sheets.conditions import GameState
 from npc_engine.sheets.controls import ControlOverrides, Controls, ControlValues, Route
 from npc_engine.sheets.fields import (
@@ -25,7 +33,6 @@ from npc_engine.sheets.fields import (
     Fact,
     FactText,
     Flag,
-    Identifier,
     Line,
     Model,
     Name,
@@ -38,14 +45,14 @@ from npc_engine.sheets.fields import (
 
 CHARACTER_SCHEMA = "npc-engine/character@1"
 LORE_SCHEMA = "npc-engine/lore@1"
-# What the choice among actions is written with: the key of an action's name, and the name of none.
-ACTION_KEY = "action"
-NO_ACTION = "none"
-PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 __all__ = [
+    "ACTION_KEY",
     "CHARACTER_SCHEMA",
+    "CONFIRM",
     "LORE_SCHEMA",
+    "NO_ACTION",
+    "PLACEHOLDER",
     "ActionSpec",
     "CharacterSheet",
     "ControlOverrides",
@@ -57,6 +64,7 @@ __all__ = [
     "Lore",
     "LoreFact",
     "Parameter",
+    "Procedure",
     "Route",
     "ScenarioTest",
     "UnknownTopic",
@@ -129,6 +137,11 @@ class Voice(Model):
     avoid: tuple[Name, ...] = Field(
         (), max_length=64, description="Words and phrases the character never uses; replies with one are rejected."
     )
+    adapter: Slug | None = Field(
+        None,
+        description="The LoRA adapter the character speaks with, by its name in the dialogue model; a sheet whose "
+        "adapter the model lacks is refused.",
+    )
 
 
 class LoreReference(Model):
@@ -164,73 +177,6 @@ class Relationship(Model):
     name: Name = Field(description="The other's name.")
     kind: Name = Field(description="What they are to the character: 'younger brother', 'rival'.")
     attitude: Note = Field(description="How the character feels about them.")
-
-
-ParameterType = Literal["string", "integer", "number", "boolean"]
-_PYTHON_TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float)}
-Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)]
-Choice = Annotated[str, Field(strict=True, min_length=1, max_length=60)] | Number
-
-
-class Parameter(Model):
-    """One argument of an action."""
-
-    name: Identifier = Field(description="The argument's key in `action_call`.")
-    type: ParameterType = Field("string", description="Its type; the decoder can produce no other.")
-    description: Note = Field(description="What it means; shown to the model where the argument is chosen.")
-    choices: tuple[Choice, ...] = Field(
-        (), max_length=500, description="The only values allowed; without any, every value of the type is."
-    )
-    minimum: Number | None = Field(None, description="Smallest number allowed.")
-    maximum: Number | None = Field(None, description="Largest number allowed.")
-    required: Flag = Field(True, description="Whether the action can run without it.")
-
-    @model_validator(mode="after")
-    def _fits_type(self) -> Parameter:
-        allowed = _PYTHON_TYPES.get(self.type, ())
-        for choice in self.choices:
-            if not isinstance(choice, allowed):
-                raise PydanticCustomError(
-                    "choice_type", "choice {choice} is not of type {type}", {"choice": repr(choice), "type": self.type}
-                )
-        if len(set(self.choices)) != len(self.choices):
-            raise PydanticCustomError("choice_twice", "a choice is listed twice")
-        bounds = [bound for bound in (self.minimum, self.maximum) if bound is not None]
-        if bounds and self.type not in ("integer", "number"):
-            raise PydanticCustomError("bound_type", "minimum and maximum are for integer and number parameters")
-        if bounds and self.choices:
-            raise PydanticCustomError("bound_choices", "give choices or a range, not both")
-        if len(bounds) == 2 and bounds[0] > bounds[1]:
-            raise PydanticCustomError("bound_order", "minimum is larger than maximum")
-        return self
-
-
-class ActionSpec(Model):
-    """Something the game can do because the character says so."""
-
-    name: Identifier = Field(description="The action's name in `action_call`.")
-    description: Note = Field(description="What it does and when it is meant; the model chooses by it.")
-    examples: tuple[Line, ...] = Field(
-        (), max_length=32, description="Player lines that want it; a line close to one makes the action a candidate."
-    )
-    parameters: tuple[Parameter, ...] = Field((), max_length=16, description="Its typed arguments.")
-    when: When | None = Field(None, description="The action is offered only where this condition holds.")
-    confirm: Flag = Field(
-        False, description="The character first says what is about to happen and asks; only a yes makes the call."
-    )
-    offer: Line | None = Field(
-        None,
-        description="What the character says to ask for that yes; `{item}` stands for the argument of that name. "
-        "Without it the model words the question.",
-    )
-    on_success: Note | None = Field(None, description="How to word the result when the game reports success.")
-    on_failure: Note | None = Field(None, description="How to word it when the game refuses or reports an error.")
-
-    def offer_line(self, arguments: Mapping[str, Any]) -> str | None:
-        """The offer with the arguments' values in it; None where the sheet has none."""
-        if self.offer is None:
-            return None
-        return PLACEHOLDER.sub(lambda match: str(arguments.get(match[1], match[0])), self.offer)
 
 
 class FallbackReason(StrEnum):
@@ -296,6 +242,14 @@ class CharacterSheet(Model):
     actions: tuple[ActionSpec, ...] = Field(
         (), max_length=64, description="What the game can do when the character says so."
     )
+    procedures: tuple[Procedure, ...] = Field(
+        (), max_length=64, description="Rules between the actions, kept by the engine and not by the model."
+    )
+    names: dict[Slug, Annotated[tuple[Name, ...], Field(min_length=1, max_length=MAX_CHOICES)]] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="Lists of the world's names by category (items, quests, places), for parameters that say `names`.",
+    )
     controls: Controls = Field(default_factory=Controls, description="Deflanderization controls of this character.")
     fallbacks: Fallbacks = Field(description="Authored lines for when the model has none.")
     greeting: Line = Field(description="Said when a conversation opens.")
@@ -312,6 +266,22 @@ class CharacterSheet(Model):
         """The authored lines for a reason; never empty."""
         lines: tuple[str, ...] = getattr(self.fallbacks, reason.value)
         return lines
+
+    def resolved_actions(self) -> tuple[ActionSpec, ...]:
+        """The actions, with the entries of its category as the choices of each parameter that says `names`."""
+        return tuple(
+            action.model_copy(
+                update={
+                    "parameters": tuple(
+                        one
+                        if one.names is None
+                        else one.model_copy(update={"choices": self.names[one.names], "names": None})
+                        for one in action.parameters
+                    )
+                }
+            )
+            for action in self.actions
+        )
 
     def action(self, name: str) -> ActionSpec | None:
         """The action of that name, if the sheet has it."""

@@ -1,4 +1,4 @@
-"""The constrained decode on a model of random weights: the call is valid or there is none."""
+"""The model's part of a choice on random weights: names have probabilities, arguments are valid or there are none."""
 
 import asyncio
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from npc_engine.actions.choose import ActionChooser, Choice
+from npc_engine.actions.arguments import problem_of
+from npc_engine.actions.choose import ActionChooser
 from npc_engine.config import EngineConfig
 from npc_engine.inference.decoder import Decoder
 from npc_engine.inference.engine import InferenceEngine
@@ -69,51 +70,38 @@ def actions(draw):
     return specs
 
 
-def fits(parameter, value):
-    kinds = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
-    if not isinstance(value, kinds[parameter.type]) or (isinstance(value, bool) and parameter.type != "boolean"):
-        return False
-    if parameter.choices:
-        return value in parameter.choices
-    if parameter.minimum is not None and not parameter.minimum <= value <= parameter.maximum:
-        return False
-    return not isinstance(value, str) or 1 <= len(value) <= 60
-
-
-def assert_valid(choice, offered):
-    if choice.action is None:
-        assert choice.arguments == {}
-        return
-    assert choice.action in offered
-    declared = {parameter.name: parameter for parameter in choice.action.parameters}
-    assert set(choice.arguments) <= set(declared)
-    assert {name for name, parameter in declared.items() if parameter.required} <= set(choice.arguments)
-    assert all(fits(declared[name], value) for name, value in choice.arguments.items())
-
-
 @settings(max_examples=40, deadline=None)
 @given(offered=actions(), prompt=st.lists(st.integers(3, 250), min_size=1, max_size=8), model=st.integers(0, 3))
-def test_a_call_is_valid_or_there_is_none(choosers, offered, prompt, model):
+def test_arguments_are_valid_or_there_are_none(choosers, offered, prompt, model):
     chooser = choosers[model]
-    choice = asyncio.run(chooser.choose(prompt, offered, conversation_id="c"))
-    event("a call" if choice.action else "none")
-    assert_valid(choice, offered)
-    assert asyncio.run(chooser.choose(prompt, offered, conversation_id="c")) == choice  # greedy
+    for action in offered:
+        arguments = asyncio.run(chooser.arguments(prompt, action, conversation_id="c"))
+        event("none" if arguments is None else "arguments")
+        if arguments is not None:
+            assert problem_of(action, arguments) is None
+        assert asyncio.run(chooser.arguments(prompt, action, conversation_id="c")) == arguments  # greedy
+
+
+@settings(max_examples=20, deadline=None)
+@given(offered=actions(), prompt=st.lists(st.integers(3, 250), min_size=1, max_size=8), model=st.integers(0, 3))
+def test_every_name_has_a_probability_that_depends_on_the_prompt_alone(choosers, offered, prompt, model):
+    chooser = choosers[model]
+    logprobs = asyncio.run(chooser.name_logprobs(prompt, offered, conversation_id="c"))
+    assert set(logprobs) == {"none", *(action.name for action in offered)}
+    assert all(value < 0 for value in logprobs.values())
+    alone = asyncio.run(chooser.name_logprobs(prompt, offered[:1], conversation_id=None))
+    assert alone[offered[0].name] == pytest.approx(logprobs[offered[0].name], abs=1e-3)
 
 
 async def test_a_call_cut_off_by_the_token_limit_is_none(chooser, monkeypatch):
+    action = ActionSpec.model_validate(
+        {"name": "ring", "description": "d", "parameters": [{"name": "loud", "type": "boolean", "description": "d"}]}
+    )
+    assert await chooser.arguments([70], action, conversation_id="c") is not None
     monkeypatch.setattr("npc_engine.actions.choose.MAX_CALL_TOKENS", 6)
-    offered = [ActionSpec(name="ring", description="d")]
-    assert await chooser.choose([70], offered, conversation_id="c") == Choice(action=None)
+    assert await chooser.arguments([70], action, conversation_id="c") is None
 
 
-async def test_many_choose_at_once(chooser):
-    offered = [ActionSpec(name="ring", description="d"), ActionSpec(name="sing", description="d")]
-    choices = await asyncio.gather(*(chooser.choose([70, n], offered, conversation_id=str(n)) for n in range(8)))
-    for choice in choices:
-        assert_valid(choice, offered)
-
-
-def test_a_grammar_is_compiled_once(chooser):
-    offered = [ActionSpec(name="ring", description="d")]
-    assert chooser.compile(offered) is chooser.compile(list(offered))
+async def test_without_parameters_the_model_is_not_asked(chooser, monkeypatch):
+    monkeypatch.setattr("npc_engine.actions.choose.MAX_CALL_TOKENS", 0)
+    assert await chooser.arguments([70], ActionSpec(name="ring", description="d"), conversation_id="c") == {}

@@ -1,11 +1,14 @@
-"""The choice's schema lets through what the declared parameters allow, and nothing else."""
+"""A call's schema lets through what the declared parameters allow, and nothing else; so does the check after it."""
+
+import json
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npc_engine.actions.schema import MAX_ARGUMENT_CHARS, MAX_NUMBER, choice_schema
-from npc_engine.sheets.schema import ActionSpec
+from npc_engine.actions.arguments import problem_of
+from npc_engine.actions.schema import MAX_ARGUMENT_CHARS, MAX_NUMBER, call_schema
+from npc_engine.sheets.action_spec import MAX_ITEMS, ActionSpec
 
 
 def action(*parameters, name="act"):
@@ -15,10 +18,10 @@ def action(*parameters, name="act"):
 
 @pytest.fixture(scope="session")
 def accepts(compiler, tokenizer):
-    """Whether a text is one whole call among the actions."""
+    """Whether a text is one whole call of the action."""
 
-    def check(actions, text):
-        state = compiler.json_schema(choice_schema(actions)).start()
+    def check(declared, text):
+        state = compiler.json_schema(call_schema(declared)).start()
         for token_id in tokenizer.encode(text):
             if state.is_finished or not state.allowed[token_id]:
                 return False
@@ -27,6 +30,14 @@ def accepts(compiler, tokenizer):
 
     compiler_ends = tokenizer.stop_ids
     return check
+
+
+def is_json(text):
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def call(argument=None, *, name="act"):
@@ -50,44 +61,65 @@ CASES = [
         ['"a"', '"two words"', '"' + "a" * MAX_ARGUMENT_CHARS + '"'],
         ['""', '"' + "a" * (MAX_ARGUMENT_CHARS + 1) + '"', "a", '"a\n"', "1"],
     ),
+    (
+        {"name": "x", "choices": ["axe", "bow"], "many": True},
+        ['["axe"]', '["bow","axe"]', "[" + ",".join(['"axe"'] * MAX_ITEMS) + "]"],
+        ["[]", '"axe"', '["sword"]', '["axe",]', "[" + ",".join(['"axe"'] * (MAX_ITEMS + 1)) + "]"],
+    ),
+    ({"name": "x", "type": "integer", "minimum": 2, "many": True}, ["[2]", "[9,3]"], ["[1]", '["2"]', "[2.5]"]),
 ]
 
 
 @pytest.mark.parametrize(("parameter", "right", "wrong"), CASES)
 def test_an_argument_is_what_its_parameter_allows(accepts, parameter, right, wrong):
-    actions = [action(parameter)]
-    assert [text for text in right if not accepts(actions, call(text))] == []
-    assert [text for text in wrong if accepts(actions, call(text))] == []
+    declared = action(parameter)
+    assert [text for text in right if not accepts(declared, call(text))] == []
+    assert [text for text in wrong if accepts(declared, call(text))] == []
+
+
+@pytest.mark.parametrize(("parameter", "right", "wrong"), CASES)
+def test_the_second_check_agrees_with_the_grammar(parameter, right, wrong):
+    declared = action(parameter)
+    assert [text for text in right if problem_of(declared, {"x": json.loads(text)})] == []
+    readable = [text for text in wrong if is_json(text) and text != "1E5"]  # another spelling of a valid number
+    assert [text for text in readable if not problem_of(declared, {"x": json.loads(text)})] == []
 
 
 def test_what_is_required_must_be_there(accepts):
     must, may = action({"name": "x", "type": "boolean"}), action({"name": "x", "type": "boolean", "required": False})
-    assert not accepts([must], call())
-    assert accepts([may], call())
-    assert accepts([may], call("true"))
+    assert not accepts(must, call())
+    assert accepts(may, call())
+    assert accepts(may, call("true"))
+    assert problem_of(must, {}) == "x: Field required"
+    assert problem_of(may, {}) is None
+    assert problem_of(may, {"x": True, "y": 1}) == "y: Extra inputs are not permitted"
 
 
-def test_only_the_actions_given_can_be_chosen(accepts):
-    one, two = action(name="one"), action({"name": "x", "type": "boolean"}, name="two")
-    assert accepts([one, two], call(name="one"))
-    assert accepts([one, two], call("true", name="two"))
-    assert accepts([one], call(name="none"))
-    for wrong in (call(name="two"), call("true", name="one"), call(name="on"), call(name="None"), "{}", "", "null"):
-        assert not accepts([one], wrong)
+def test_only_the_action_given_can_be_called(accepts):
+    one = action(name="one")
+    assert accepts(one, call(name="one"))
+    for wrong in (call(name="two"), call("true", name="one"), call(name="on"), call(name="none"), "{}", "", "null"):
+        assert not accepts(one, wrong)
+
+
+def test_a_parameter_may_have_the_name_of_a_method_of_pydantic():
+    names = ("copy", "json", "model_dump", "schema", "model_config")
+    declared = action(*({"name": name} for name in names))
+    assert problem_of(declared, dict.fromkeys(names, "a")) is None
 
 
 def test_nothing_may_follow_or_be_added(accepts):
-    assert not accepts([action()], call() + " ")
-    assert not accepts([action()], '{"action":"act","more":1}')
-    assert not accepts([action()], '{ "action": "act" }')
+    assert not accepts(action(), call() + " ")
+    assert not accepts(action(), '{"action":"act","more":1}')
+    assert not accepts(action(), '{ "action": "act" }')
 
 
 @settings(max_examples=40, deadline=None)
 @given(low=st.integers(-(10**6), 10**6), size=st.integers(0, 10**6), value=st.integers(-(3 * 10**6), 3 * 10**6))
 def test_a_range_is_exact(accepts, low, size, value):
-    actions = [action({"name": "x", "type": "integer", "minimum": low, "maximum": low + size})]
-    assert accepts(actions, call(str(value))) == (low <= value <= low + size)
-    assert accepts(actions, call(str(low)))
-    assert accepts(actions, call(str(low + size)))
-    assert not accepts(actions, call(str(low - 1)))
-    assert not accepts(actions, call(str(low + size + 1)))
+    declared = action({"name": "x", "type": "integer", "minimum": low, "maximum": low + size})
+    assert accepts(declared, call(str(value))) == (low <= value <= low + size)
+    assert accepts(declared, call(str(low)))
+    assert accepts(declared, call(str(low + size)))
+    assert not accepts(declared, call(str(low - 1)))
+    assert not accepts(declared, call(str(low + size + 1)))

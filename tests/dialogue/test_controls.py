@@ -1,8 +1,11 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from npc_engine.dialogue.controls import INACTIVE_CONTROLS, LengthBudget
-from npc_engine.sheets.controls import ControlValues
+from npc_engine.config import EngineConfig
+from npc_engine.dialogue.controls import LengthBudget, engine_controls
+from npc_engine.sheets.controls import ControlOverrides, ControlValues
 
 SENTENCES = st.lists(st.integers(1, 40).map(lambda words: " ".join(["word"] * words)), max_size=12)
 
@@ -23,6 +26,21 @@ def test_tokens_are_enough_for_the_words(max_words):
     assert LengthBudget(ControlValues(max_words=max_words)).max_new_tokens > max_words
 
 
-def test_every_control_is_built_or_named_as_not_built():
-    built = {"role_play", "max_words", "max_sentences"}
-    assert built | set(INACTIVE_CONTROLS) == set(ControlValues.model_fields)
+@pytest.mark.parametrize("name", ControlOverrides.model_fields)
+@pytest.mark.parametrize("value", [-1, 0, 0.5, 1, 1.5, 4, 12, 13, 20, 21, 100, 101, 300, 301])
+def test_the_configuration_takes_what_sheets_take(name, value):
+    def takes(settings):
+        try:
+            settings(**{name: value})
+        except ValidationError:
+            return False
+        return True
+
+    assert takes(EngineConfig) == takes(ControlOverrides)
+
+
+def test_the_engine_s_controls_are_the_configuration_s():
+    assert engine_controls(EngineConfig()) == ControlOverrides()
+    assert engine_controls(EngineConfig(role_play=0.2, quirk_budget=3)) == ControlOverrides(
+        role_play=0.2, quirk_budget=3
+    )

@@ -19,6 +19,7 @@ from npc_engine.errors import ModelError
 from npc_engine.inference.encoder import SentenceEncoder
 from npc_engine.models.installed import find_installed
 from npc_engine.models.tokenizer import ChatTokenizer
+from npc_engine.playtest.material import load_open, load_rewordings
 from npc_engine.sheets.conditions import GameState
 from npc_engine.sheets.controls import ControlValues
 from npc_engine.sheets.fields import Fact
@@ -26,7 +27,6 @@ from npc_engine.sheets.library import shipped_sheets_dir
 from npc_engine.sheets.loader import load_sheets
 from npc_engine.sheets.questions import load_questions
 from tests.talk import SETTINGS, EngineConfig
-from tools.consistency.material import load_open_questions, load_rewordings
 
 SHEETS = load_sheets([shipped_sheets_dir()])
 QUESTIONS = {path.stem: load_questions(path) for path in (shipped_sheets_dir() / "questions").glob("*.yaml")}
@@ -289,7 +289,7 @@ def test_the_questions_find_their_facts(real_encoder, name):
 @pytest.mark.parametrize("name", sorted(SHEETS))
 def test_other_words_find_the_same_facts(real_encoder, name):
     grounder = Grounder(SHEETS[name], real_encoder)
-    again = load_rewordings(name)
+    again = load_rewordings(shipped_sheets_dir(), name)
     missed = []
     for question in QUESTIONS[name].questions:
         grounding = ground(grounder, real_encoder, again[question.fact], state=question.state)
@@ -302,7 +302,7 @@ def test_other_words_find_the_same_facts(real_encoder, name):
 @pytest.mark.parametrize("name", sorted(SHEETS))
 def test_what_was_said_is_found_by_other_words(real_encoder, name):
     grounder = Grounder(SHEETS[name], real_encoder)
-    pairs = load_open_questions()
+    pairs = load_open().questions
     statements = said(*((one, f"{one.split()[-1][:-1]}.") for one, _ in pairs))
     missed = []
     for (_, again), statement in zip(pairs, statements, strict=True):
@@ -318,7 +318,7 @@ def test_what_was_said_is_found_by_other_words(real_encoder, name):
 @pytest.mark.parametrize("name", sorted(SHEETS))
 def test_open_questions_extend_a_character_and_answered_ones_do_not(real_encoder, name):
     grounder = Grounder(SHEETS[name], real_encoder)
-    extended = [extension(one, ["I do."], ground(grounder, real_encoder, one)) for one, _ in load_open_questions()]
+    extended = [extension(one, ["I do."], ground(grounder, real_encoder, one)) for one, _ in load_open().questions]
     answered = [
         extension(one.question, ["I do."], ground(grounder, real_encoder, one.question, state=one.state))
         for one in QUESTIONS[name].questions

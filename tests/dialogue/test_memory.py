@@ -75,3 +75,17 @@ def test_what_one_player_was_told_another_was_not():
     store.of("mara", "anna").add(question="Your colour?", text="Blue.")
     assert store.of("mara", "bert").all == store.of("tobin", "anna").all == ()
     assert len(store.of("mara", "anna").all) == 1
+
+
+def test_what_is_taken_back_is_forgotten():
+    history = History()
+    for number in range(3):
+        history.add(Exchange(player=str(number), reply=""))
+    history.take_back(2)
+    assert [exchange.player for exchange in history.exchanges] == ["0"]
+    statements = Statements()
+    blue, green = (statements.add(question="?", text=text) for text in ("I like blue most.", "I like green most."))
+    statements.forget(blue.id)
+    statements.forget(blue.id)
+    assert statements.all == (green,)
+    assert statements.add(question="?", text="I like blue most.").id not in (blue.id, green.id)

@@ -1,9 +1,6 @@
 """Which questions want support, and which the character may answer as she likes."""
 
-from pathlib import Path
-
 import pytest
-from ruamel.yaml import YAML
 
 from npc_engine.dialogue.grounding import Grounding, Premise
 from npc_engine.dialogue.open_questions import (
@@ -13,8 +10,8 @@ from npc_engine.dialogue.open_questions import (
     names_a_stranger,
     needs_support,
 )
+from npc_engine.playtest.material import load_open
 
-DATA = Path(__file__).parents[1] / "data"
 LINE = "What is your favourite colour?"
 
 
@@ -56,7 +53,7 @@ def test_questions_about_the_world(line, asks):
 
 
 def test_talk_that_asks_for_nothing_is_no_question_about_the_world():
-    fillers = YAML(typ="safe").load((DATA / "consistency" / "open.yaml").read_text(encoding="utf-8"))["fillers"]
+    fillers = load_open().fillers
     assert len(fillers) > 10
     assert not [line for line in fillers if asks_about_the_world(line)]
 

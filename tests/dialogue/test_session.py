@@ -8,6 +8,7 @@ from npc_engine.dialogue.events import Token
 from npc_engine.dialogue.session import MAX_EVENTS
 from npc_engine.errors import (
     ConversationClosed,
+    InvalidControls,
     InvalidState,
     RequestError,
     TextTooLong,
@@ -106,3 +107,24 @@ async def test_a_turn_that_nobody_heard_is_no_context(conversation):
         await anext(turn)
     await say(conversation, "And then?")
     assert "Where is it?" not in seen_by_model(conversation)
+
+
+async def test_controls_are_set_as_the_game_sends_them(conversation):
+    now = conversation.set_controls({"max_words": 20, "synchrony": None})
+    assert (now.own["max_words"], now.own["synchrony"]) == (20, None)
+    assert {values["max_words"] for values in now.by_route.values()} == {20}
+    heard = await say(conversation, "Hello.")
+    assert heard.trace["controls"]["max_words"] == 20
+    for wrong in ({"max_words": 1000}, {"loudness": 1}):
+        with pytest.raises(InvalidControls):
+            conversation.set_controls({"max_words": 9} | wrong)
+    assert conversation.overrides.max_words == 20
+    # The sheet's own again.
+    assert conversation.set_controls({"max_words": None}).by_route["small_talk"]["max_words"] == 40
+    with pytest.raises(InvalidControls):
+        async with aclosing(conversation.say("Hello.", controls={"loudness": 1})) as turn:
+            await anext(turn)
+    async with aclosing(conversation.say("Hello.", controls={"max_words": 8})) as turn:
+        events = [event async for event in turn]
+    assert events[-1].trace["controls"]["max_words"] == 8
+    assert len(conversation.history.exchanges) == 2

@@ -69,7 +69,7 @@ async def test_the_trace_is_plain_data_and_tells_every_stage(sheet, speaker, wor
     assert "not reached" not in trace["stages"].values()
     assert trace["stages"]["judge"] == "off: 2 sentences passed unjudged"
     assert "not built yet" in trace["stages"]["commit"]
-    assert set(trace["controls"]["inactive"]) < set(trace["controls"])
+    assert set(trace["controls"]["levels"]) == set(trace["controls"]) - {"levels"}
     assert trace["premises"][0] == {
         "id": "price-sword",
         "text": "A sword costs forty crowns.",

@@ -4,14 +4,19 @@ import numpy as np
 import pytest
 
 from npc_engine.config import Guard
-from npc_engine.guard.strategies import STRATEGIES, Listener, best, scores
+from npc_engine.guard.flanderization import VoiceLexicon
+from npc_engine.guard.strategies import STRATEGIES, Listener, Pull, best, scores
+from npc_engine.guard.style import style
 from npc_engine.guard.verdict import Reason, Verdict
+from npc_engine.guard.words import stems
 from tests.guard.table import WordEncoder
 
 ENCODER = WordEncoder()
+LEXICON = VoiceLexicon(catchphrases=("Steel first, talk after.",))
+CALM = "I talk with care."
 
 
-def scored(*sentences, logprobs=None, contradictions=None, line="A sword?", listener=None, signature=frozenset()):
+def scored(*sentences, logprobs=None, contradictions=None, line="A sword?", listener=None, **asked):
     verdicts = [
         Verdict(sentence=sentence, reasons=(), contradiction=contradictions[row] if contradictions else None)
         for row, sentence in enumerate(sentences)
@@ -22,14 +27,17 @@ def scored(*sentences, logprobs=None, contradictions=None, line="A sword?", list
         line_embedding=ENCODER.embed([line])[0],
         mean_logprobs=logprobs or [-1.0] * len(sentences),
         max_words=6,
-        signature=signature,
+        lexicon=LEXICON,
+        own_style=style(CALM),
+        player_style=style("HELLO THERE!!!"),
+        wanted=asked.get("wanted", frozenset()),
         listener=listener,
     )
     return verdicts, result
 
 
-def chosen(guard, *sentences, **options):
-    return best(*scored(*sentences, **options), STRATEGIES[guard])
+def chosen(guard, *sentences, pull=None, **options):
+    return best(*scored(*sentences, **options), STRATEGIES[guard], pull)
 
 
 def test_every_guard_but_off_is_a_strategy():
@@ -75,8 +83,29 @@ def test_rerank_does_not_reject_what_only_the_model_minds():
 
 @pytest.mark.parametrize(
     ("sentence", "flanderization", "length_fit"),
-    [("Steel first.", 1.0, 1.0), ("The weather is fine.", 0.0, 1.0), ("a b c d e f g h i j k l", 0.0, 0.5)],
+    [("Steel first, talk after.", 1.0, 1.0), ("The weather is fine.", 0.0, 1.0), ("a b c d e f g h i j k l", 0.0, 0.5)],
 )
 def test_catchphrases_and_length_are_measured(sentence, flanderization, length_fit):
-    _, (one,) = scored(sentence, signature=frozenset({"steel", "first"}))
+    _, (one,) = scored(sentence)
     assert (one.flanderization, one.length_fit) == (flanderization, length_fit)
+
+
+PULLS = {
+    "role_play": (Pull(role_play=1.0), ("NO SWORD!!!", "I have a sword."), {}),
+    "saturation": (Pull(saturation=1.0), ("Steel first, talk after, sword.", "I have one, a sword."), {}),
+    "synchrony": (Pull(mirroring_cap=0.0), ("A SWORD!!!", "I have a sword."), {}),
+    "task_priority": (
+        Pull(task_priority=1.0),
+        ("A sword, a sword!", "Two for eighty crowns."),
+        {"wanted": stems("eighty crowns")},
+    ),
+}
+
+
+@pytest.mark.parametrize(("pull", "sentences", "options"), PULLS.values(), ids=PULLS.keys())
+def test_each_control_pulls_its_own_way(pull, sentences, options):
+    _, result = scored(*sentences, **options)
+    rank = STRATEGIES["judge"].rank
+    gains = [rank(one, pull) - rank(one, Pull()) for one in result]
+    assert gains[1] > gains[0]
+    assert chosen("judge", *sentences, pull=pull, **options) == 1

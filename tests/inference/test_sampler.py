@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npc_engine.errors import RequestError
-from npc_engine.inference.sampler import SamplerRow, SamplingParams, sample, uniform
+from npc_engine.inference.sampler import AVOID_PENALTY, SamplerRow, SamplingParams, sample, uniform
 
 VOCAB, K = 200, 64
 
@@ -41,7 +41,8 @@ def rows(draw: st.DrawFn) -> SamplerRow:
     allowed = rng.random(VOCAB) < draw(st.sampled_from([0.02, 0.5])) if draw(st.booleans()) else None
     if allowed is not None:
         allowed[draw(st.integers(0, VOCAB - 1))] = True
-    return SamplerRow(params, draw(st.integers(0, 500)), generated, allowed)
+    avoided = draw(st.frozensets(st.integers(0, VOCAB - 1), max_size=3))
+    return SamplerRow(params, draw(st.integers(0, 500)), generated, allowed, avoided)
 
 
 @settings(deadline=None)
@@ -52,6 +53,23 @@ def test_a_row_does_not_depend_on_its_neighbours(batch: list[SamplerRow], seed: 
     alone = [sample([row], **row_of(logits, index))[0] for index, row in enumerate(batch)]
     assert together == alone
     assert all(row.allowed is None or row.allowed[token] for row, token in zip(batch, together, strict=True))
+
+
+def test_what_goes_on_with_a_begun_sequence_is_avoided() -> None:
+    params = SamplingParams(avoid=((5, 6, 7), (6, 9)))
+    assert params.avoided_after([]) == frozenset()
+    assert params.avoided_after([1, 5]) == {6}
+    assert params.avoided_after([5, 6]) == {7, 9}
+    assert params.avoided_after([6, 5, 1]) == frozenset()
+
+
+def test_an_avoided_token_is_only_taken_where_nothing_is_near() -> None:
+    params = SamplingParams(temperature=0)
+    for gap, taken in ((AVOID_PENALTY - 0.5, 1), (AVOID_PENALTY + 0.5, 0)):
+        full = np.array([[10.0, 10.0 - gap, 0.0]], np.float32)
+        ids = np.array([[0, 1, 2]], np.int64)
+        row = SamplerRow(params, 0, avoided=frozenset({0}))
+        assert sample([row], full=full, top_values=full, top_ids=ids) == [taken]
 
 
 @given(st.integers(0, 99), st.integers(0, 2**64 - 1))

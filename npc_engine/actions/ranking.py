@@ -1,0 +1,147 @@
+"""Which action, if any, a line asks for: evidence weighed into one probability an action, `none` being the rest.
+
+    probability = sigmoid(bias + example * cosine + description * cosine + model * evidence + in_play * 1)
+
+The model's evidence is how much likelier it writes the action's name than `none`, in natural logs, less a share of what
+it would write whatever the player says (`prior`), clipped to `model_cap` and divided by it: between -1 and 1.
+
+Sources: contextual calibration by a content-free input, Zhao et al. 2021, Calibrate Before Use; `none` as one of the
+choices, Nuriyev 2025 (CPDC 2025), there as a pseudo-tool "reply".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from npc_engine.actions.shortlist import Evidence
+from npc_engine.sheets.action_spec import NO_ACTION, ActionSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceWeights:
+    """Everything that decides whether an action is called. Weights of 0 and switches turn a part off.
+
+    Source: `floor`, `example` and `description` from held-out examples of the shipped sheets, docs/log.md, "How close a
+    line is to an action". All others are set by hand and not fitted.
+
+    Attributes:
+        shortlist_size: Actions that reach the prompt, those with the best encoder evidence. 256 turns it off.
+        floor: Cosine to the closest example below which an action is not considered; where none reaches it, the line
+            is no task and the model is not asked. -1 turns it off.
+        example: Weight of the cosine to the closest example line, or to the description where there are no examples.
+        description: Weight of the cosine to the description.
+        model: Weight of the model's evidence. 0: the model is not asked for the name.
+        prior: Share of the model's prior that is subtracted from its evidence, 0 to 1. 0: the prior is not computed.
+        model_cap: Natural log units beyond which the model's evidence counts no more.
+        in_play: Added for an action whose missing argument was asked for, or whose criteria add up (`accumulate`) and
+            the line has another one.
+        bias: The constant term.
+        threshold: Probability from which the best action is called.
+        follow_up_floor: The same for a further action, after a call in the same turn.
+        follow_up_threshold: Probability from which that one is called. 1.01 turns further calls off.
+        use_clauses: Whether the parts of a line ("a dagger, and then ring the bell") are compared one by one too.
+        use_context: Whether a line that refers back ("the second one") is also compared together with the last
+            exchange.
+        use_references: Whether names, ordinals, pronouns and numbers of the line fix arguments before the model
+            decodes.
+        ask_missing: Whether a required argument that nobody has said is asked for; off, the model's guess is used.
+    """
+
+    shortlist_size: int = 8
+    floor: float = 0.5
+    example: float = 8.0
+    description: float = 4.0
+    model: float = 4.0
+    prior: float = 0.5
+    model_cap: float = 6.0
+    in_play: float = 4.0
+    bias: float = -7.0
+    threshold: float = 0.5
+    follow_up_floor: float = 0.6
+    follow_up_threshold: float = 0.6
+    use_clauses: bool = True
+    use_context: bool = True
+    use_references: bool = True
+    ask_missing: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """One action's evidence and what comes of it.
+
+    Attributes:
+        action: The action.
+        probability: 0 to 1.
+        example: Cosine to its closest example.
+        description: Cosine to its description.
+        model: Natural log of how much likelier the model writes its name than `none`; None where it was not asked.
+        prior: The same whatever the player says; None where it was not asked.
+        is_in_play: Whether the line goes on with it.
+    """
+
+    action: ActionSpec
+    probability: float
+    example: float
+    description: float
+    model: float | None
+    prior: float | None
+    is_in_play: bool
+
+    @property
+    def as_trace(self) -> dict[str, object]:
+        """Plain data, rounded."""
+        return {
+            "name": self.action.name,
+            "score": round(self.probability, 4),
+            "example": round(self.example, 3),
+            "description": round(self.description, 3),
+            "model": None if self.model is None else round(self.model, 2),
+            "prior": None if self.prior is None else round(self.prior, 2),
+            "in_play": self.is_in_play,
+        }
+
+
+def rank(
+    evidence: Sequence[Evidence],
+    weights: ChoiceWeights,
+    *,
+    model: Mapping[str, float] | None,
+    prior: Mapping[str, float] | None,
+    in_play: str | None,
+) -> list[Ranked]:
+    """Weigh the evidence; best first.
+
+    Args:
+        evidence: Of each action of the shortlist.
+        weights: How.
+        model: Natural-log probability of each action's name, `none` included; None where the model is not asked.
+        prior: The same from a prompt whose line says nothing.
+        in_play: The action that is in play.
+    """
+    ranked = []
+    for one in evidence:
+        likelier = None if model is None else model[one.action.name] - model[NO_ACTION]
+        before = None if prior is None else prior[one.action.name] - prior[NO_ACTION]
+        is_in_play = one.action.name == in_play
+        logit = weights.bias + weights.example * one.example + weights.description * one.description
+        if likelier is not None:
+            corrected = likelier - weights.prior * (before or 0.0)
+            logit += weights.model * max(-1.0, min(1.0, corrected / weights.model_cap))
+        ranked.append(
+            Ranked(
+                action=one.action,
+                probability=_sigmoid(logit + weights.in_play * is_in_play),
+                example=one.example,
+                description=one.description,
+                model=likelier,
+                prior=before,
+                is_in_play=is_in_play,
+            )
+        )
+    return sorted(ranked, key=lambda one: -one.probability)
+
+
+def _sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-max(-60.0, min(60.0, logit))))
