@@ -77,14 +77,14 @@ def test_a_longer_talk_begins_with_the_shorter(builder, tokenizer, exchanges, li
 
 @given(EXCHANGES)
 def test_the_two_prompts_of_a_turn_share_all_but_the_tail(sheet, builder, exchanges):
-    chosen = builder.action("Hello.", exchanges=exchanges, actions=sheet.actions, max_new_tokens=ROOM)
+    chosen = builder.action("Hello.", exchanges=exchanges, actions=sheet.actions, done=(), max_new_tokens=ROOM)
     spoken = speech(builder, exchanges=exchanges)
     told = sum(len(exchange.player) + len(exchange.reply) for exchange in exchanges if exchange.reply)
     assert common_prefix(chosen.ids, spoken.ids) >= len(builder.stable_ids) + told
 
 
 def test_an_action_prompt_names_every_action_and_choice(sheet, builder, tokenizer):
-    ids = builder.action(SAID, exchanges=(), actions=sheet.actions, max_new_tokens=ROOM).ids
+    ids = builder.action(SAID, exchanges=(), actions=sheet.actions, done=(), max_new_tokens=ROOM).ids
     text = tokenizer.decode(ids)
     for action in sheet.actions:
         assert action.name in text
