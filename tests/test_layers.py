@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "dialogue": {"errors", "config", "metrics", "guard", "actions", "sheets", "inference", "models"},
     "server": {"errors", "config", "metrics", "protocol", "dialogue"},
     "client": {"errors", "protocol"},
-    "playtest": {"errors", "protocol", "client", "sheets"},
+    "playtest": {"errors", "protocol", "client", "sheets", "guard"},
     "cli": {
         "errors",
         "config",

@@ -31,11 +31,12 @@ from npc_engine.sheets.loader import load_sheets
 from npc_engine.sheets.questions import QuestionSet
 from npc_engine.sheets.schema import CharacterSheet
 from tools.consistency.material import PARTS, Material, Talk, load_material, talks
-from tools.consistency.nli import Nli, load_nli
 from tools.consistency.personas import load_personas
 from tools.consistency.report import print_faults, print_table, summary
-from tools.consistency.running import Run, authored_records, have_talks, kept_records, running
+from tools.consistency.running import Run, authored_records, have_talks, kept_records
 from tools.consistency.scoring import Scored, score
+from tools.evaluation.loading import running
+from tools.evaluation.nli import Nli, load_nli
 
 # --quick has every so-many-th talk of each part; odd, so that both wordings of questions are among them.
 QUICK_EVERY = 11

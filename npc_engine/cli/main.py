@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import npc_engine
-from npc_engine.cli import bench, conformance, demo, doctor, models, play, serve, sheet
+from npc_engine.cli import bench, conformance, demo, doctor, models, play, playtest, serve, sheet
 from npc_engine.cli.console import print_error
 from npc_engine.errors import NpcEngineError
 
@@ -48,6 +48,7 @@ app.command("conformance-server")(conformance.conformance_server)
 models.app.command("bench")(bench.bench)
 app.add_typer(models.app, name="models")
 app.add_typer(sheet.app, name="sheet")
+app.add_typer(playtest.app, name="playtest")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

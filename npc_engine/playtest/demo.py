@@ -13,9 +13,8 @@ from rich.console import Console
 
 from npc_engine.client.blocking import Client, Conversation
 from npc_engine.client.turn import ActionFailed
-from npc_engine.playtest.heard import HeardTurn, hear
+from npc_engine.playtest.heard import HeardTurn, figures, hear
 from npc_engine.playtest.market import Market
-from npc_engine.playtest.terminal import figures
 from npc_engine.protocol.messages import ActionCall, Token
 
 CHARACTER = "hesta"
@@ -71,8 +70,7 @@ def play_demo(client: Client, *, console: Console | None = None) -> list[HeardTu
         _game(console, f"{PLAYER} walks into the smithy with {PURSE} crowns")
         console.print(f"Hesta: {talk.greeting}\n", style="bold", markup=False)
         heard = [_step(step, talk, console) for step in SCRIPT]
-    satchel = ", ".join(f"{count} {item}" for item, count in market.satchel.items()) or "nothing"
-    _game(console, f"{PLAYER} leaves with {market.purse} crowns and {satchel}")
+    _game(console, f"{PLAYER} leaves with {market.purse} crowns and {market.carried}")
     return heard
 
 

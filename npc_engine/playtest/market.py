@@ -36,6 +36,11 @@ class Market:
         self.satchel: dict[str, int] = {}
         self.stock = dict.fromkeys(PRICES, stock)
 
+    @property
+    def carried(self) -> str:
+        """The satchel in words."""
+        return ", ".join(f"{count} {item}" for item, count in self.satchel.items() if count) or "nothing"
+
     def run(self, call: ActionCall) -> dict[str, Any]:
         """Carry out an action call.
 

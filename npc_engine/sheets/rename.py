@@ -12,7 +12,6 @@ from typing import Any, Literal
 from npc_engine.errors import SheetError, SheetInvalid, SheetName, SheetNotWritten
 from npc_engine.sheets.loader import load_sheet, sheet_files
 from npc_engine.sheets.problems import dotted, near_miss
-from npc_engine.sheets.questions import QUESTIONS_SCHEMA
 from npc_engine.sheets.schema import NO_ACTION, CharacterSheet
 from npc_engine.sheets.writing import Check, read_source, rewrite
 from npc_engine.sheets.yaml_reader import Document, KeyPath, read_yaml
@@ -21,6 +20,9 @@ Kind = Literal["character", "fact", "action"]
 _SLUG = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 MAX_ID_CHARS = 60
+# Folders beside the sheets with files about one character each, and the keys under which these name things.
+COMPANIONS = ("questions", "rewordings", "scenarios")
+_COMPANION_KEYS: Mapping[Kind, tuple[str, ...]] = {"fact": ("fact", "facts", "no_facts"), "action": ("action",)}
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class _Plan:
 
 
 def rename(path: Path, old: str, new: str, *, kind: Kind | None = None, dry_run: bool = False) -> list[Use]:
-    """Rename in the sheet, its lore, the sheets beside it that share that lore, and the question files below.
+    """Rename in the sheet, its lore, the sheets beside it that share that lore, and the files about them.
 
     Args:
         path: The sheet.
@@ -93,9 +95,9 @@ def _kind(path: Path, sheet: CharacterSheet, old: str, wanted: Kind | None) -> K
 
 
 def _documents(path: Path) -> dict[Path, Document]:
-    """The sheet, its lore, the other sheets of its folder, and their question files; those that are readable YAML."""
+    """The sheet, its lore, the other sheets of its folder, and the companion files; those that are readable YAML."""
     own = read_yaml(path)
-    files = [*_beside(path), *(path.parent / "questions").glob("*.yaml")]
+    files = [*_beside(path), *(one for folder in COMPANIONS for one in (path.parent / folder).glob("*.yaml"))]
     files += [path.parent / one["lore"] for one in own.data.get("knowledge", [])]
     documents = {path: own}
     for file in sorted(set(files) - {path}):
@@ -127,7 +129,7 @@ def _check_new(path: Path, new: str, kind: Kind, documents: Mapping[Path, Docume
 
 def _ids(data: dict[str, Any], kind: Kind, is_own: bool) -> Iterator[str]:
     """The ids that a new one must not be: other characters may well have a fact or an action of that id."""
-    if data.get("schema") == QUESTIONS_SCHEMA or (kind != "character" and not is_own and "entries" not in data):
+    if _is_companion(data) or (kind != "character" and not is_own and "entries" not in data):
         return
     if kind == "character" and "id" in data:
         yield str(data["id"])
@@ -142,11 +144,11 @@ def _uses(document: Document, kind: Kind, old: str, path: Path, sheet: Character
     """The key paths of a file that may hold the id."""
     data = document.data
     is_own = document.path == path
-    if data.get("schema") == QUESTIONS_SCHEMA:
+    if _is_companion(data):
         if kind == "character":
             yield ("character",)
-        elif kind == "fact" and (data.get("character") == sheet.id or _is_lore(sheet, old)):
-            yield from (("questions", index, "fact") for index in range(len(data.get("questions", []))))
+        elif data.get("character") == sheet.id or (kind == "fact" and _is_lore(sheet, old)):
+            yield from _named(data, _COMPANION_KEYS[kind])
     elif kind == "character":
         yield from [("id",)] if is_own else []
     elif kind == "action":
@@ -160,6 +162,20 @@ def _uses(document: Document, kind: Kind, old: str, path: Path, sheet: Character
             yield from ((key, index, "id") for index in range(len(data.get(key, []))))
         for index, test in enumerate(data.get("tests", [])):
             yield from (("tests", index, "facts", position) for position in range(len(test.get("facts", []))))
+
+
+def _is_companion(data: Mapping[str, Any]) -> bool:
+    """Whether a file is about a character: its questions, rewordings or scenarios."""
+    return "character" in data and "id" not in data
+
+
+def _named(data: Any, keys: tuple[str, ...], path: KeyPath = ()) -> Iterator[KeyPath]:
+    """The paths of every value of one of these keys, and of every item of a list under one."""
+    for key, value in data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ():
+        if isinstance(value, str) and (key in keys or (isinstance(key, int) and path and path[-1] in keys)):
+            yield (*path, key)
+        else:
+            yield from _named(value, keys, (*path, key))
 
 
 def _is_lore(sheet: CharacterSheet, fact_id: str) -> bool:

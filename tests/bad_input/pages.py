@@ -22,6 +22,7 @@ TALK = "7f3a"
 _IDS = {
     re.compile(r'(?<="conversation_id": ")[0-9a-f]{16}(?=")'): "9c1e",
     re.compile(r'(?<="call_id": ")[0-9a-f]{12}(?=")'): "d1",
+    re.compile(r'(?<="idempotency_key": ")[0-9a-f]{24}(?=")'): "e7",
 }
 
 

@@ -20,6 +20,7 @@ from tests.bad_input.boundary import refused, run, tree
 from tests.models.test_lora import adapter_tensors, save_adapter
 from tests.packages import Shop, open_shop, write_wheel
 from tests.stubs import write_stub_bert, write_stub_gguf
+from tests.talk import MARA
 
 STUB = "stub-fp32"
 
@@ -247,6 +248,34 @@ def adapter_of_a_wider_model(place):
     )
 
 
+def chosen(place, *given):
+    """An import of the stub with adapters to choose from, the first of which fits."""
+    save_adapter(place.root / "lora")
+    return place.import_(place.stub(), "mine", "--adapters", place.root / "lora", *given)
+
+
+def another_that_is_none(place):
+    (place.root / "odo").mkdir()
+    return chosen(place, "--adapters", place.root / "odo")
+
+
+def another_of_a_deeper_model(place):
+    tensors = {name.replace("layers.1", "layers.7"): values for name, values in adapter_tensors().items()}
+    return chosen(place, "--adapters", save_adapter(place.root / "odo", tensors))
+
+
+def adapter_of_biases(place):
+    bias = {"base_model.model.model.layers.0.self_attn.q_proj.bias": np.ones(64, np.float32)}
+    return chosen(place, "--adapters", save_adapter(place.root / "odo", adapter_tensors() | bias))
+
+
+def sheet_with_an_unknown_adapter(place):
+    place.stock()
+    sheet = place.write("mara.yaml", MARA.replace("voice:", "voice:\n  adapter: grim").encode())
+    config = place.write("npc.toml", b'encoder = "words"\ndevice = "cpu"\n')
+    return ("serve", "--model", STUB, "--config", config, "--sheets", sheet, "--address", "tcp://127.0.0.1:0")
+
+
 def adapter_of_an_encoder(place):
     (place.root / "bert").mkdir()
     source = write_stub_bert(place.root / "bert")
@@ -314,6 +343,12 @@ ROWS = (
     Row("an adapter of the output matrix", adapter_of_the_head, "NPC160", "changes lm_head"),
     Row("an adapter of a deeper model", adapter_of_a_deeper_model, "NPC161", "has 2 layers"),
     Row("an adapter of a wider model", adapter_of_a_wider_model, "NPC161", "of shape (64, 96)"),
+    Row("a second adapter that is none", another_that_is_none, "NPC159", "adapter_config.json is missing"),
+    Row("two adapters of one name", lambda p: chosen(p, "--adapters", "lora=x"), "NPC001", "both called 'lora'"),
+    Row("a name no sheet can say", lambda p: chosen(p, "--adapters", "Odo=x"), "NPC159", "cannot be an adapter's name"),
+    Row("an adapter to choose that trained biases", adapter_of_biases, "NPC160", "it changes biases"),
+    Row("a second adapter of a deeper model", another_of_a_deeper_model, "NPC161", "has 2 layers"),
+    Row("a sheet whose adapter the model lacks", sheet_with_an_unknown_adapter, "NPC162", "mara: voice.adapter"),
     Row("an adapter of an encoder", adapter_of_an_encoder, "NPC001", "no adapters"),
     Row("an adapter of what comes with the package", adapter_of_the_judge, "NPC001", "has no source"),
     Row(

@@ -64,7 +64,7 @@ def test_format_keeps_windows_line_ends(folder, command):
 def test_a_fact_is_renamed_in_sheet_tests_and_questions(folder, command):
     code, out, _ = command("sheet", "rename", folder / "hesta.yaml", "price-short-sword", "short-sword")
     assert code == 0
-    assert out.splitlines()[-1] == "3 places in 2 files"
+    assert out.splitlines()[-1] == "4 places in 3 files"
     sheet = load_sheet(folder / "hesta.yaml")
     assert "short-sword" in [fact.id for fact in sheet.facts]
     assert any("short-sword" in test.facts for test in sheet.tests)

@@ -11,7 +11,8 @@ from tests.talk import mara, talking
 from tools import eval_consistency
 from tools.consistency.material import Ask, Talk
 from tools.consistency.report import judge_shares
-from tools.consistency.running import Run, have_talks, kept_records, write_sheets
+from tools.consistency.running import Run, have_talks, kept_records
+from tools.evaluation.loading import write_sheets
 
 RUN = Run(guard="off", model="stub", seed=1, temperature=0.0)
 

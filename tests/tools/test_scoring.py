@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
+from npc_engine.playtest.scores.claims import is_claim
 from npc_engine.sheets.library import shipped_sheets_dir
 from npc_engine.sheets.loader import load_sheets
 from tools.consistency.material import Ask, Talk
-from tools.consistency.nli import COLUMNS
 from tools.consistency.report import summary
 from tools.consistency.running import authored_records
-from tools.consistency.scoring import MEASURES, is_claim, score
+from tools.consistency.scoring import MEASURES, score
+from tools.evaluation.nli import COLUMNS
 
 SHEETS = load_sheets([shipped_sheets_dir()])
 HESTA = SHEETS["hesta"]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.consistency.statistics import percentile, position_weighted, rate
+from npc_engine.playtest.scores.statistics import percentile, position_weighted, rate
 
 
 def test_a_rate_is_of_all_cases_and_its_interval_holds_it():

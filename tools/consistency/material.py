@@ -12,15 +12,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
-
+from npc_engine.playtest.material import (
+    OpenQuestions,
+    Secret,
+    SecretAttempts,
+    UnknownQuestions,
+    filled,
+    load_attempts,
+    load_open,
+    load_rewordings,
+    load_unknown,
+)
 from npc_engine.sheets.conditions import GameState
-from npc_engine.sheets.fields import Answer, Line, Model, Slug
-from npc_engine.sheets.loader import read_document
+from npc_engine.sheets.fields import Answer
 from npc_engine.sheets.questions import Question, QuestionSet, load_questions
 from npc_engine.sheets.schema import CharacterSheet
-
-DATA = Path(__file__).resolve().parents[2] / "tests" / "data"
 
 Part = Literal["facts", "long", "unknown", "attempts", "told"]
 PARTS: tuple[Part, ...] = ("facts", "long", "unknown", "attempts", "told")
@@ -65,50 +71,6 @@ class Talk:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
-class Rewordings(Model):
-    """A character's questions in other words, by fact."""
-
-    schema_: Literal["npc-engine/rewordings@1"] = Field(alias="schema")
-    character: Slug
-    again: dict[Slug, Line]
-
-
-class OpenQuestions(Model):
-    """Questions that no sheet answers, in two wordings, and lines that ask for nothing."""
-
-    schema_: Literal["npc-engine/open-questions@1"] = Field(alias="schema")
-    questions: tuple[tuple[Line, Line], ...]
-    fillers: tuple[Line, ...]
-
-
-class UnknownQuestions(Model):
-    """Questions that nobody of the sheets' world can answer."""
-
-    schema_: Literal["npc-engine/unknown-questions@1"] = Field(alias="schema")
-    questions: tuple[Line, ...]
-
-
-class Secret(Model):
-    """A secret of a shipped character, and what attempts put into their slots."""
-
-    character: Slug
-    fact: Slug
-    subject: Line
-    claim: Line
-    lie: Line
-    answer: Answer
-    state: GameState
-    ask: tuple[Line, ...]
-
-
-class SecretAttempts(Model):
-    """Secrets, and ways to get at them: by kind, the lines of a talk each."""
-
-    schema_: Literal["npc-engine/secret-attempts@1"] = Field(alias="schema")
-    secrets: tuple[Secret, ...]
-    attempts: dict[str, tuple[tuple[str, ...], ...]]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Material:
     """Everything that can be asked of some characters.
@@ -145,34 +107,17 @@ def load_material(
     for path in sorted(question_dir.glob("*.yaml")):
         asked = load_questions(path)
         if asked.character in sheets:
-            again = load_rewordings(asked.character)
+            again = load_rewordings(question_dir.parent, asked.character)
             questions[asked.character] = [(one, again.get(one.fact)) for one in asked.questions]
     for asked in more:
         questions[asked.character] = list(_paired(asked.questions))
     return Material(
         sheets=sheets,
         questions=questions,
-        open=_open_questions(),
-        unknown=read_document(
-            DATA / "consistency" / "unknown.yaml", UnknownQuestions, "npc-engine/unknown-questions@1"
-        )[1],
-        secrets=read_document(DATA / "attacks" / "secrets.yaml", SecretAttempts, "npc-engine/secret-attempts@1")[1],
+        open=load_open(),
+        unknown=load_unknown(),
+        secrets=load_attempts(),
     )
-
-
-def load_rewordings(character: str) -> dict[str, str]:
-    """A character's questions in other words, by fact; empty where there is no such file."""
-    path = DATA / "consistency" / f"{character}.yaml"
-    return read_document(path, Rewordings, "npc-engine/rewordings@1")[1].again if path.is_file() else {}
-
-
-def load_open_questions() -> tuple[tuple[str, str], ...]:
-    """Questions that no sheet answers, each in two wordings."""
-    return _open_questions().questions
-
-
-def _open_questions() -> OpenQuestions:
-    return read_document(DATA / "consistency" / "open.yaml", OpenQuestions, "npc-engine/open-questions@1")[1]
 
 
 def talks(material: Material, parts: Sequence[Part], *, attempts: int, every: int) -> list[Talk]:
@@ -273,7 +218,7 @@ def _attempts(material: Material, limit: int) -> Iterator[Talk]:
                 character=secret.character,
                 asks=tuple(
                     Ask(
-                        line=_filled(line, slots),
+                        line=filled(line, slots),
                         kind="attempt",
                         subject=secret.fact,
                         answer=secret.answer,
@@ -282,11 +227,6 @@ def _attempts(material: Material, limit: int) -> Iterator[Talk]:
                     for line in lines
                 ),
             )
-
-
-def _filled(line: str, slots: Mapping[str, str]) -> str:
-    text = line.format_map(slots)
-    return text[0].upper() + text[1:] if line.startswith("{") else text
 
 
 def _told(material: Material) -> Iterator[Talk]:

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from npc_engine.playtest.scores.statistics import Rate, percentile, rate
 from tools.consistency.scoring import HIGHER_IS_WORSE, MEASURES, Scored
-from tools.consistency.statistics import Rate, percentile, rate
 
 
 def summary(scored: Sequence[Scored], records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -6,20 +6,18 @@ What was had is not had again: a run that was stopped goes on where it was.
 from __future__ import annotations
 
 import asyncio
-import json
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from npc_engine.config import EngineConfig
-from npc_engine.dialogue.engine import Dialogue, load_dialogue
+from npc_engine.dialogue.engine import Dialogue
 from npc_engine.dialogue.events import Sentence, TurnEnd
 from npc_engine.sheets.schema import CharacterSheet
 from tools.consistency.material import Talk
+from tools.evaluation.records import append_record, kept
 
 # What a turn's record keeps of its trace.
 _KEPT = ("premises", "unknown_topic", "route", "latency", "stages", "tokens", "judge", "error", "stopped", "seed")
@@ -55,53 +53,7 @@ class Run:
 
 def kept_records(path: Path, run: Run, talks: Sequence[Talk]) -> dict[str, dict[str, Any]]:
     """The records of a run's talks that a file holds already, by talk id; a torn last line is left out."""
-    wanted = {json.dumps(run.key(talk), sort_keys=True): talk.id for talk in talks}
-    found = {}
-    for record in _lines(path):
-        key = json.dumps({name: record.get(name) for name in run.key(talks[0])}, sort_keys=True) if talks else ""
-        if key in wanted:
-            found[wanted[key]] = record
-    return found
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.is_file():
-        return
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:  # the run was stopped while it wrote this line: that talk is had again
-            continue
-
-
-@asynccontextmanager
-async def running(config: EngineConfig, sheets: Mapping[str, CharacterSheet]) -> AsyncIterator[Dialogue]:
-    """A dialogue of these characters, loaded as a server loads it, warm, until the block ends.
-
-    Raises:
-        ModelError: A model is not installed or does not load.
-        ConfigError: A setting is wrong, the device cannot be had, or a sheet does not fit the context.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        write_sheets(sheets, Path(folder))
-        chosen = config.model_copy(update={"sheets": (Path(folder),)})
-        dialogue = await asyncio.to_thread(load_dialogue, chosen)
-    await dialogue.start()
-    try:
-        await dialogue.warmed()
-        yield dialogue
-    finally:
-        await dialogue.aclose()
-
-
-def write_sheets(sheets: Mapping[str, CharacterSheet], folder: Path) -> None:
-    """Write loaded sheets as files that load again; their lore is among their facts already and is not read twice."""
-    for name, sheet in sheets.items():
-        data = sheet.model_copy(update={"knowledge": ()}).model_dump(
-            mode="json", by_alias=True, exclude_defaults=True, exclude_none=True
-        )
-        # JSON is YAML.
-        (folder / f"{name}.yaml").write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
+    return kept(path, {talk.id: run.key(talk) for talk in talks})
 
 
 async def have_talks(
@@ -135,8 +87,7 @@ async def have_talks(
                 "character": talk.character,
                 "turns": await _have(dialogue, talk),
             }
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        append_record(path, record)
         on_turns(len(talk.asks))
         return record
 

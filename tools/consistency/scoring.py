@@ -6,26 +6,20 @@ talk's state and against what the character said before; without one those measu
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from npc_engine.guard.disclaimer import says_not_knowing
+from npc_engine.playtest.scores import checks
+from npc_engine.playtest.scores.claims import Spoken, judge_claims
+from npc_engine.playtest.scores.statistics import position_weighted
 from npc_engine.sheets.conditions import GameState
 from npc_engine.sheets.questions import answers
 from npc_engine.sheets.schema import CharacterSheet
-from tools.consistency import checks
 from tools.consistency.material import Ask, Talk
-from tools.consistency.nli import CONTRADICTION, ENTAILMENT, Nli
-from tools.consistency.statistics import position_weighted
-
-# An NLI model says contradiction, or entailment, where its probability is the largest that can be outvoted by nothing.
-NLI_DECIDES = 0.5
+from tools.evaluation.nli import Nli
 
 # Every measure: what its share is of, and whether more of it is better.
 MEASURES = {
@@ -181,53 +175,23 @@ async def _score_claims(
     scored: Scored, talk: Talk, turns: Sequence[Mapping[str, Any]], sheet: CharacterSheet, nli: Nli
 ) -> set[int]:
     """Judge each claim; the turns with a contradiction."""
-    state = GameState.parse(talk.state)
-    facts = [fact.text for fact in sheet.facts if fact.when is None or fact.when.holds(state)]
-    who = sheet.identity
-    about = [f"I am {who.name}, {who.role}.", *_sentences(f"{who.social} {who.personal} {who.context}")]
-    said: list[str] = []
+    spoken = [
+        Spoken(
+            sentences=turn["sentences"],
+            is_model=turn["source"] == "model",
+            events=[premise["text"] for premise in turn["trace"].get("premises", ()) if premise["kind"] != "fact"],
+        )
+        for turn in turns
+    ]
     bad = set()
-    for index, turn in enumerate(turns):
-        claims = [sentence for sentence in turn["sentences"] if is_claim(sentence)]
-        if turn["source"] != "model":
-            said += claims
-            continue
-        events = [premise["text"] for premise in turn["trace"].get("premises", ()) if premise["kind"] != "fact"]
-        for place, claim in enumerate(claims):
-            others = claims[:place] + claims[place + 1 :]
-            groups = [[*facts, *about, *events], said, others]
-            scores = await _judged(nli, [premise for group in groups for premise in group], claim)
-            known, earlier, same = np.split(scores, np.cumsum([len(group) for group in groups])[:-1])
-            breaks_known, breaks_earlier, breaks_same = (
-                bool((part[:, CONTRADICTION] >= NLI_DECIDES).any()) for part in (known, earlier, same)
-            )
-            is_bad = breaks_known or breaks_earlier
-            supports = np.concatenate([known, earlier])[:, ENTAILMENT]
-            scored.add("contradiction (NLI)", is_bad)
-            scored.add("unsupported (NLI)", not (supports >= NLI_DECIDES).any())
-            if others:
-                scored.add("atomic: within the reply (NLI)", not breaks_same)
-            if said:
-                scored.add("atomic: across the talk (NLI)", not breaks_earlier)
-            if is_bad:
-                worst = int(np.concatenate([known, earlier])[:, CONTRADICTION].argmax())
-                scored.fault("contradiction (NLI)", turn, f"{claim} <> {(groups[0] + said)[worst]}")
-                bad.add(index)
-        said += claims
+    for judged in await judge_claims(spoken, sheet, GameState.parse(talk.state), nli):
+        scored.add("contradiction (NLI)", judged.is_contradiction)
+        scored.add("unsupported (NLI)", not judged.is_supported)
+        if judged.breaks_reply is not None:
+            scored.add("atomic: within the reply (NLI)", not judged.breaks_reply)
+        if judged.breaks_talk is not None:
+            scored.add("atomic: across the talk (NLI)", not judged.breaks_talk)
+        if judged.is_contradiction:
+            scored.fault("contradiction (NLI)", turns[judged.turn], f"{judged.claim} <> {judged.against}")
+            bad.add(judged.turn)
     return bad
-
-
-async def _judged(nli: Nli, premises: Sequence[str], claim: str) -> NDArray[np.float32]:
-    """(n_premises, 3) float32."""
-    if not premises:
-        return np.zeros((0, 3), np.float32)
-    return await nli.scores([(premise, claim) for premise in premises])
-
-
-def is_claim(sentence: str) -> bool:
-    """Whether a sentence says that something is so: no question, no "I do not know", more than two words."""
-    return not sentence.rstrip().endswith("?") and not says_not_knowing(sentence) and len(sentence.split()) > 2
-
-
-def _sentences(text: str) -> list[str]:
-    return [sentence.strip() for sentence in re.findall(r"[^.!?]+[.!?]+", text)]

@@ -277,7 +277,8 @@ def confusable_actions(copy: Copy) -> None:
     example = action.examples[0] if where == 2 else "Please do the planted thing."
     rows = (f"  - name: {name}", f"    description: {quoted(about)}", "    examples:", f"      - {quoted(example)}")
     lines = [Line(row, ["SL011"] if index == (0, 1, 3)[where] else []) for index, row in enumerate(rows)]
-    copy.insert(copy.find("controls:") - 1, *lines)
+    after = "procedures:" if any(line.text == "procedures:" for line in copy.lines) else "controls:"
+    copy.insert(copy.find(after) - 1, *lines)
 
 
 def instructs_engine(copy: Copy) -> None:

@@ -1,0 +1,198 @@
+"""A talk as it is planned and as it was had: what players say, what came back, what was expected.
+
+Records are whole by themselves: a report or a comparison needs nothing but them and the sheets in their file's head.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from npc_engine.playtest.scenarios.schema import Expected, Scenario, Step
+from npc_engine.sheets.conditions import GameState
+
+Suite = Literal["scenarios", "players", "redteam"]
+SUITES: tuple[Suite, ...] = ("scenarios", "players", "redteam")
+
+
+class _Record(BaseModel):
+    # A file of a later release may hold more.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ActionRecord(_Record):
+    """An action that the game was asked for."""
+
+    name: str
+    arguments: dict[str, Any] = {}
+
+
+class TurnRecord(_Record):
+    """One turn.
+
+    Attributes:
+        line: What the player said.
+        expected: What the reply had to be like.
+        reply: The whole reply.
+        sentences: The same by sentence.
+        source: Who worded it: model, fallback, none.
+        finish_reason: Why it ended.
+        first_sentence_s: From the line to the first whole sentence, at the client; 0 without a sentence.
+        total_s: From the line to the turn's end.
+        actions: What the game was asked for.
+        state: Names of the state that changed before the line.
+        event: What the character learnt before the line.
+        trace: The turn's trace, without the prompt.
+    """
+
+    line: str
+    expected: Expected = Field(default_factory=Expected)
+    reply: str
+    sentences: tuple[str, ...] = ()
+    source: str = "model"
+    finish_reason: str = "stop"
+    first_sentence_s: float = 0.0
+    total_s: float = 0.0
+    actions: tuple[ActionRecord, ...] = ()
+    state: dict[str, Any] = {}
+    event: str | None = None
+    trace: dict[str, Any] = {}
+
+
+class TalkRecord(_Record):
+    """One talk.
+
+    Attributes:
+        talk: Names it: character and scenario, player or attack. Equal in two runs of the same plan.
+        repeat: Which of its repeats, from 0; pairs talks of two runs whose seeds differ.
+        seed: What it was played with.
+        digest: Hex digits that change with anything planned.
+        suite: scenarios, players or redteam.
+        character: The character's id.
+        name: For people.
+        group: A scenario's group, a player's kind, an attack's family.
+        needs: Share of its repeats that must come out right.
+        state: The game's state at the beginning.
+        turns: In order.
+        error: Code and message of what the server answered instead of going on.
+    """
+
+    talk: str
+    repeat: int = 0
+    seed: int
+    digest: str
+    suite: Suite = "scenarios"
+    character: str
+    name: str
+    group: str = ""
+    needs: float = 1.0
+    state: dict[str, Any] = {}
+    turns: tuple[TurnRecord, ...] = ()
+    error: str | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What pairs it with a talk of another run."""
+        return self.talk, self.repeat
+
+
+class Player(Protocol):
+    """Whoever speaks to the character."""
+
+    @property
+    def max_turns(self) -> int:
+        """Most lines it says."""
+        ...
+
+    @property
+    def plan(self) -> Any:
+        """Plain data that tells two plans apart."""
+        ...
+
+    async def next_step(self, turns: Sequence[TurnRecord]) -> Step | None:
+        """The next line after these turns; None at the end. The same turns give the same line."""
+        ...
+
+
+@dataclass(frozen=True)
+class Script:
+    """A player with fixed lines."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def max_turns(self) -> int:
+        """All lines."""
+        return len(self.steps)
+
+    @property
+    def plan(self) -> Any:
+        """The lines and what is expected."""
+        return [step.model_dump(mode="json", exclude_defaults=True) for step in self.steps]
+
+    async def next_step(self, turns: Sequence[TurnRecord]) -> Step | None:
+        """The line after as many turns."""
+        return self.steps[len(turns)] if len(turns) < len(self.steps) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Talk:
+    """A talk to be had. Fields are those of `TalkRecord`."""
+
+    id: str
+    suite: Suite
+    character: str
+    name: str
+    group: str
+    player: Player
+    seed: int
+    repeat: int = 0
+    needs: float = 1.0
+    state: GameState = field(default_factory=GameState)
+
+    @property
+    def digest(self) -> str:
+        """Hex digits that change with anything planned."""
+        plan = [self.id, self.seed, self.state.model_dump(mode="json"), self.player.plan]
+        return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]
+
+    def record(self, turns: Sequence[TurnRecord], *, error: str | None = None) -> TalkRecord:
+        """What came of it."""
+        return TalkRecord(
+            talk=self.id,
+            repeat=self.repeat,
+            seed=self.seed,
+            digest=self.digest,
+            suite=self.suite,
+            character=self.character,
+            name=self.name,
+            group=self.group,
+            needs=self.needs,
+            state=self.state.model_dump(mode="json", exclude_defaults=True),
+            turns=tuple(turns),
+            error=error,
+        )
+
+
+def scenario_talks(character: str, scenario: Scenario, *, seeds: Sequence[int]) -> list[Talk]:
+    """The talks of a scenario: one for each seed of its own, else of `seeds`."""
+    return [
+        Talk(
+            id=f"{character}/{scenario.name}",
+            suite="scenarios",
+            character=character,
+            name=scenario.name,
+            group=scenario.group,
+            player=Script(scenario.steps()),
+            seed=seed,
+            repeat=repeat,
+            needs=scenario.needs,
+            state=scenario.state,
+        )
+        for repeat, seed in enumerate(scenario.seeds or seeds)
+    ]
