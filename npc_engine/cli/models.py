@@ -16,7 +16,7 @@ import typer
 from rich.table import Table
 
 from npc_engine.cli.console import err, out, print_error, progress_sink
-from npc_engine.errors import ModelError
+from npc_engine.errors import ConfigError, ModelError
 from npc_engine.inference.spec import Precision
 from npc_engine.models.progress import ProgressSink, human_bytes
 
@@ -102,6 +102,7 @@ def pull(
     epilog="Examples: npc-engine models import my.gguf --name my-model / "
     "npc-engine models import Qwen/Qwen2.5-0.5B-Instruct --name small / "
     "npc-engine models import base --adapter mira-lora/ --name mira / "
+    "npc-engine models import base --adapters mira=mira-lora/ --adapters odo=odo-lora/ --name village / "
     "npc-engine models import cross-encoder/nli-MiniLM2-L6-H768 --name nli-large --kind classifier",
 )
 def import_command(
@@ -124,6 +125,14 @@ def import_command(
     adapter: Annotated[
         Path | None,
         typer.Option(help="A LoRA adapter as PEFT saves it, merged into a decoder's weights.", metavar="FOLDER"),
+    ] = None,
+    adapters: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A LoRA adapter that a sheet may choose by name (voice.adapter) beside others over the same weights; "
+            "may be given again. The name is the folder's unless given.",
+            metavar="[NAME=]FOLDER",
+        ),
     ] = None,
     kind: Annotated[
         Kind | None,
@@ -152,6 +161,7 @@ def import_command(
             chat_template=chat_template,
             kind=kind,
             adapter=adapter,
+            adapters=_named_folders(adapters or []),
             labels=None if labels is None else [name.strip() for name in labels.split(",")],
             keep_downloads=keep_downloads,
         )
@@ -207,6 +217,28 @@ def _cache(given: Path | None) -> Path:
     from npc_engine.config import default_cache_dir
 
     return given or default_cache_dir()
+
+
+def _named_folders(given: list[str]) -> dict[str, Path]:
+    """`NAME=FOLDER`, or a folder alone, which is called as it is called.
+
+    Raises:
+        ConfigError: Two of them have one name.
+    """
+    folders: dict[str, Path] = {}
+    for each in given:
+        before, sign, after = each.partition("=")
+        # A folder of that very name may have the sign in it.
+        is_named = bool(sign) and not Path(each).is_dir()
+        folder = Path(after if is_named else each)
+        name = before if is_named else folder.resolve().name
+        if name in folders:
+            raise ConfigError(
+                f"--adapters: {folders[name]} and {folder} are both called {name!r}",
+                hint=f"name one of them: --adapters NAME={folder}",
+            )
+        folders[name] = folder
+    return folders
 
 
 @contextmanager

@@ -101,7 +101,9 @@ async def choose(
     if not evidence:
         return NOTHING
     character, weights = turn.character, turn.character.chooser.weights
-    actions = [one.action for one in evidence]
+    wanted = {one.action.name for one in evidence}
+    # In the order they are declared in, so that the prompt and its prior are the same from turn to turn.
+    actions = [action for action in turn.conversation.actions if action.name in wanted]
     prompt = _prompt(turn, actions, done)
     model = prior = None
     if weights.model:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npc_engine.config import EngineConfig
-from npc_engine.errors import CorruptModel
+from npc_engine.errors import CorruptModel, UnknownAdapter
 from npc_engine.inference.kv_cache import KvPool
 from npc_engine.inference.kv_memory import allocate_kv
 from npc_engine.inference.onnx_session import (
@@ -66,6 +66,10 @@ class _Rows:
         self.seqlens_k = np.zeros(rows, np.int32)
         self.total = np.zeros(1, np.int32)
         self.last_index = np.zeros(rows, np.int64)
+        self.adapter_index = np.zeros(rows, np.int64)
+        self._stacked = np.zeros(sum(spec.adapter_ranks), np.int64)  # the stacks' rows in use, as many as there are
+        self._in_use: tuple[int, ...] | None = None
+        self._ranks = spec.adapter_ranks
         self.logits = Logits(
             np.zeros((rows, spec.vocab_size), np.float32),
             np.zeros((rows, spec.top_k), np.float32),
@@ -79,6 +83,8 @@ class _Rows:
             "total_sequence_length": self.total,
             "last_index": self.last_index,
         }
+        if spec.adapters:
+            inputs["adapter_index"] = self.adapter_index
         outputs: dict[str, NDArray[Any]] = {
             "logits": self.logits.full,
             "top_values": self.logits.top_values,
@@ -94,8 +100,8 @@ class _Rows:
             self.binding.bind_input(f"past_{name}", view)
             self.binding.bind_output(f"present_{name}", view)
 
-    def feed(self, token_ids: NDArray[np.int64], lengths: NDArray[np.int32]) -> None:
-        """Set the inputs: `token_ids` (rows, tokens) to append after `lengths` (rows,) cached ones."""
+    def feed(self, token_ids: NDArray[np.int64], lengths: NDArray[np.int32], adapters: Sequence[int]) -> None:
+        """Set the inputs: `token_ids` (rows, tokens) to append after `lengths` (rows,) cached ones, and whose voice."""
         tokens = token_ids.shape[1]
         flat = self.input_ids[: self._rows * tokens]
         flat[:] = token_ids.reshape(-1)
@@ -105,6 +111,24 @@ class _Rows:
         self.seqlens_k[:] = lengths + (tokens - 1)
         self.total[0] = int(self.seqlens_k.max()) + 1
         self.last_index[:] = tokens - 1
+        if self._ranks:
+            self._choose(adapters)
+
+    def _choose(self, adapters: Sequence[int]) -> None:
+        """Give each row its adapter, and the graph the rows of all that are in use.
+
+        One row of the first stands in where none is: it is masked off, and no kernel has to do with empty matrices.
+        """
+        self.adapter_index[:] = adapters
+        in_use = tuple(sorted({adapter for adapter in adapters if adapter}))
+        if in_use == self._in_use:
+            return
+        ends = np.cumsum(self._ranks)
+        chosen = [np.arange(ends[one - 1] - self._ranks[one - 1], ends[one - 1]) for one in in_use]
+        rows = np.concatenate(chosen) if chosen else np.zeros(1, np.int64)
+        self._stacked[: len(rows)] = rows
+        self.binding.bind_input("adapter_rows", DeviceArray.of(self._stacked[: len(rows)]))
+        self._in_use = in_use
 
 
 class Decoder:
@@ -179,8 +203,30 @@ class Decoder:
         _self_test(path, decoder)
         return decoder
 
+    def adapter_number(self, name: str | None) -> int:
+        """The number of an adapter: from 1 on as `spec.adapters` lists them, 0 for None, the plain model.
+
+        Raises:
+            UnknownAdapter: The model has none of that name.
+        """
+        if name is None:
+            return 0
+        if name not in self.spec.adapters:
+            raise UnknownAdapter(
+                f"the model has no adapter {name!r}",
+                hint=f"its adapters are: {', '.join(self.spec.adapters) or 'none'}; `npc-engine models import` with "
+                "--adapters installs a model that has some",
+            )
+        return self.spec.adapters.index(name) + 1
+
     def prefill(
-        self, slot: int, token_ids: Sequence[int], *, num_cached_tokens: int, stop: StopFlag | None = None
+        self,
+        slot: int,
+        token_ids: Sequence[int],
+        *,
+        num_cached_tokens: int,
+        adapter: int = 0,
+        stop: StopFlag | None = None,
     ) -> Logits:
         """Append a prompt chunk to one slot.
 
@@ -188,6 +234,7 @@ class Decoder:
             slot: Its index in the pool.
             token_ids: 1 to `max_chunk_tokens` ids.
             num_cached_tokens: Valid tokens already in the slot; rows from there on are overwritten.
+            adapter: The number of the adapter that the slot's tokens are computed with.
             stop: Ends the run from another thread.
 
         Returns:
@@ -200,7 +247,7 @@ class Decoder:
             raise ValueError(f"a chunk is 1 to {self.max_chunk_tokens} tokens, got {len(token_ids)}")
         ids = np.array(token_ids, np.int64)[None, :]
         rows = self._prompt_rows(slot) if self._prefill_session else self._rows(slot, slot + 1)
-        return self._run(rows, slot, ids, np.array([num_cached_tokens], np.int32), stop)
+        return self._run(rows, slot, ids, np.array([num_cached_tokens], np.int32), (adapter,), stop)
 
     def decode(
         self,
@@ -208,6 +255,7 @@ class Decoder:
         token_ids: Sequence[int],
         *,
         num_cached_tokens: Sequence[int],
+        adapters: Sequence[int] | None = None,
         stop: StopFlag | None = None,
     ) -> Logits:
         """Append one token to each of several neighbouring slots, whatever their lengths.
@@ -216,6 +264,7 @@ class Decoder:
             first_slot: Index of the first slot.
             token_ids: One id a slot.
             num_cached_tokens: Valid tokens in each slot; the row after them is overwritten.
+            adapters: The number of each slot's adapter; None is the plain model for all.
             stop: Ends the run from another thread.
 
         Returns:
@@ -226,7 +275,8 @@ class Decoder:
         """
         ids = np.array(token_ids, np.int64)[:, None]
         rows = self._rows(first_slot, first_slot + len(ids))
-        return self._run(rows, first_slot, ids, np.array(num_cached_tokens, np.int32), stop)
+        chosen = (0,) * len(ids) if adapters is None else adapters
+        return self._run(rows, first_slot, ids, np.array(num_cached_tokens, np.int32), chosen, stop)
 
     def _run(
         self,
@@ -234,12 +284,15 @@ class Decoder:
         first: int,
         token_ids: NDArray[np.int64],
         lengths: NDArray[np.int32],
+        adapters: Sequence[int],
         stop: StopFlag | None,
     ) -> Logits:
         longest = int(lengths.max()) + token_ids.shape[1]
         if longest > self.kv.slots[first].max_tokens:
             raise ValueError(f"{longest} tokens do not fit a slot of {self.kv.slots[first].max_tokens}")
-        rows.feed(token_ids, lengths)
+        if max(adapters) > len(self.spec.adapters):
+            raise ValueError(f"adapter {max(adapters)} of {len(self.spec.adapters)}")
+        rows.feed(token_ids, lengths, adapters)
         rows.binding.run(stop)
         return rows.logits
 
@@ -281,6 +334,8 @@ def _why_no_prefill(spec: DecoderSpec, session: OnnxSession, config: EngineConfi
 def _check_names(path: Path, session: OnnxSession, spec: DecoderSpec) -> None:
     parts = [f"{kind}.{layer}" for layer in range(spec.num_layers) for kind in ("key", "value")]
     inputs = {"input_ids", "seqlens_k", "total_sequence_length", "last_index", *(f"past_{part}" for part in parts)}
+    if spec.adapters:
+        inputs |= {"adapter_index", "adapter_rows"}
     outputs = {"logits", "top_values", "top_ids", *(f"present_{part}" for part in parts)}
     wrong = (inputs ^ set(session.input_names)) | (outputs ^ set(session.output_names))
     if wrong:
@@ -292,11 +347,16 @@ def _check_names(path: Path, session: OnnxSession, spec: DecoderSpec) -> None:
 
 def _self_test(path: Path, decoder: Decoder) -> None:
     """Run a few tokens whole and token by token in slot 0; both ways must give finite, like logits."""
+    for adapter in (0, 1) if decoder.spec.adapters else (0,):
+        _self_test_as(path, decoder, adapter)
+
+
+def _self_test_as(path: Path, decoder: Decoder, adapter: int) -> None:
     ids = [(7 * step + 1) % decoder.spec.vocab_size for step in range(_SELF_TEST_TOKENS)]
     try:
-        whole = decoder.prefill(0, ids, num_cached_tokens=0).full.copy()
+        whole = decoder.prefill(0, ids, num_cached_tokens=0, adapter=adapter).full.copy()
         for step, token_id in enumerate(ids):
-            last = decoder.decode(0, [token_id], num_cached_tokens=[step])
+            last = decoder.decode(0, [token_id], num_cached_tokens=[step], adapters=[adapter])
     except Exception as error:  # whatever the runtime raises, the graph is not the one decoder.json describes
         raise CorruptModel(
             f"{path}: the graph loads but does not run: {error}",

@@ -105,6 +105,7 @@ class InferenceEngine:
         params: SamplingParams,
         *,
         conversation_id: str | None = None,
+        adapter: str | None = None,
         priority: Priority = Priority.PLAYER,
         deadline_s: float | None = None,
     ) -> AsyncGenerator[Delta, None]:
@@ -119,6 +120,8 @@ class InferenceEngine:
             prompt_ids: The whole prompt; what is cached of it is not computed again.
             params: How to sample, and when to stop.
             conversation_id: Keeps the slot for this conversation's next turn. None keeps nothing.
+            adapter: The LoRA adapter to speak with, by its name in the model; None is the plain model. What another
+                one has cached is never used: a conversation that changes its adapter starts cold.
             priority: Its rank; a player's request takes the slot of a lower one that is behind it, which then waits
                 and goes on where it was.
             deadline_s: Seconds from now. Passed while running, the reply ends with finish reason `deadline` and what
@@ -133,10 +136,16 @@ class InferenceEngine:
             DeadlineExceeded: The deadline passed in the queue.
             InvalidConstraint: The grammar cannot be satisfied, or outgrew its limits during the reply.
             RequestError: The prompt is empty, has an id outside the vocabulary, or the engine was closed.
+            UnknownAdapter: The model has no such adapter.
             InternalError: The run failed; other requests go on.
         """
         sequence = self._sequence(
-            prompt_ids, params, conversation_id=conversation_id, priority=priority, deadline_s=deadline_s
+            prompt_ids,
+            params,
+            conversation_id=conversation_id,
+            adapter=adapter,
+            priority=priority,
+            deadline_s=deadline_s,
         )
         (stream,) = self._submit(sequence)
         try:
@@ -154,6 +163,7 @@ class InferenceEngine:
         params: SequenceOf[SamplingParams],
         *,
         conversation_id: str | None = None,
+        adapter: str | None = None,
         priority: Priority = Priority.PLAYER,
         deadline_s: float | None = None,
     ) -> list[Candidate]:
@@ -167,6 +177,7 @@ class InferenceEngine:
             prompt_ids: The whole prompt.
             params: One for each candidate, at least one.
             conversation_id: Keeps the candidates' slots for this conversation's next request, which frees the others.
+            adapter: The adapter of them all.
             priority: Their rank.
             deadline_s: Seconds from now; candidates that are not done by then end with finish reason `deadline`.
 
@@ -185,6 +196,7 @@ class InferenceEngine:
                     prompt_ids,
                     dataclasses.replace(each, logprobs=True),
                     conversation_id=conversation_id,
+                    adapter=adapter,
                     priority=priority,
                     deadline_s=deadline_s,
                     leader=sequences[0] if sequences else None,
@@ -198,6 +210,7 @@ class InferenceEngine:
         continuations: SequenceOf[SequenceOf[int]],
         *,
         conversation_id: str | None = None,
+        adapter: str | None = None,
         priority: Priority = Priority.PLAYER,
         deadline_s: float | None = None,
     ) -> list[float]:
@@ -210,6 +223,7 @@ class InferenceEngine:
             prompt_ids: The whole prompt.
             continuations: Token ids, at least one each.
             conversation_id: Whose cached tokens to start from and to keep the prompt's in.
+            adapter: The adapter whose opinion is asked.
             priority: The rank of each.
             deadline_s: Seconds from now.
 
@@ -231,17 +245,19 @@ class InferenceEngine:
         total = 0.0
         try:
             if shared:
-                begun = self._scripted(prompt_ids, [scripts[0][:shared]], key, priority, ends_s)
+                begun = self._scripted(prompt_ids, [scripts[0][:shared]], key, adapter, priority, ends_s)
                 total = (await self._scored(begun))[0]
             rests = [script[shared:] for script in scripts]
-            following = self._scripted((*prompt_ids, *scripts[0][:shared]), rests, key, priority, ends_s)
+            following = self._scripted((*prompt_ids, *scripts[0][:shared]), rests, key, adapter, priority, ends_s)
             return [total + rest for rest in await self._scored(following)]
         finally:
             if conversation_id is None:
                 self.release(key)
 
-    async def warm_prefix(self, ids: SequenceOf[int], *, key: str) -> None:
+    async def warm_prefix(self, ids: SequenceOf[int], *, key: str, adapter: str | None = None) -> None:
         """Compute a prefix once and keep its snapshot until `drop_prefix`; prompts that begin with it start from there.
+
+        Under another adapter they do not: its keys and values are others.
 
         A prefix that does not fit `prefix_store_bytes` beside the other kept ones is logged and not kept.
 
@@ -249,8 +265,9 @@ class InferenceEngine:
             ContextTooLong: The prefix does not fit a slot.
             Overloaded: The queue is full.
             RequestError: The prefix is empty, has an id outside the vocabulary, or the engine was closed.
+            UnknownAdapter: The model has no such adapter.
         """
-        sequence = self._sequence(ids, SamplingParams(), warm_key=key, priority=Priority.WARM)
+        sequence = self._sequence(ids, SamplingParams(), warm_key=key, adapter=adapter, priority=Priority.WARM)
         (stream,) = self._submit(sequence)
         try:
             await stream.read()
@@ -302,6 +319,7 @@ class InferenceEngine:
         *,
         conversation_id: str | None = None,
         warm_key: str | None = None,
+        adapter: str | None = None,
         priority: Priority = Priority.PLAYER,
         deadline_s: float | None = None,
         leader: Sequence | None = None,
@@ -319,6 +337,7 @@ class InferenceEngine:
             deadline_s=deadline_s,
             leader=leader,
             script=script,
+            adapter=self.decoder.adapter_number(adapter),
         )
 
     def _check_ids(self, token_ids: SequenceOf[int]) -> None:
@@ -331,6 +350,7 @@ class InferenceEngine:
         prompt_ids: SequenceOf[int],
         scripts: SequenceOf[tuple[int, ...]],
         key: str,
+        adapter: str | None,
         priority: Priority,
         ends_s: float | None,
     ) -> list[Sequence]:
@@ -342,6 +362,7 @@ class InferenceEngine:
                     prompt_ids,
                     SamplingParams(max_new_tokens=len(script)),
                     conversation_id=None if sequences else key,
+                    adapter=adapter,
                     priority=priority,
                     deadline_s=None if ends_s is None else ends_s - self._clock(),
                     leader=sequences[0] if sequences else None,

@@ -43,6 +43,7 @@ class Slot:
         block: Which block of the pool's memory it lies in; one graph run binds neighbours of one block.
         state: See `MOVES`.
         token_ids: The tokens whose keys and values are valid, in order.
+        adapter: The number of the adapter that they were computed with; 0 is the plain model.
         conversation_id: Whose turn ran here last; None when nobody may continue it.
         last_used: Order of the last park or allocation, larger is later.
     """
@@ -50,10 +51,15 @@ class Slot:
     index: int
     state: SlotState = SlotState.FREE
     token_ids: list[int] = field(default_factory=list)
+    adapter: int = 0
     conversation_id: str | None = None
     last_used: int = 0
     max_tokens: int = 0
     block: int = 0
+
+    def num_shared(self, token_ids: NDArray[np.int64], adapter: int) -> int:
+        """How many leading tokens of a prompt it holds; none where it holds another adapter's keys and values."""
+        return common_prefix(self.token_ids, token_ids) if self.adapter == adapter else 0
 
     def is_next_to(self, other: Slot) -> bool:
         """Whether one graph run can serve both without touching a third slot."""
@@ -164,10 +170,13 @@ class KvPool:
         left.block, right.block = right.block, left.block
         self.slots[left.index], self.slots[right.index] = left, right
 
-    def allocate(self, slot: Slot, conversation_id: str | None) -> None:
-        """Give the slot to a sequence; its valid tokens stay until rewound."""
+    def allocate(self, slot: Slot, conversation_id: str | None, *, adapter: int = 0) -> None:
+        """Give the slot to a sequence; its valid tokens stay until rewound, unless another adapter computed them."""
         self._move(slot, SlotState.ACTIVE)
         slot.conversation_id = conversation_id
+        if slot.adapter != adapter:
+            slot.token_ids.clear()
+            slot.adapter = adapter
 
     def park(self, slot: Slot) -> None:
         """Keep the slot's tokens for its conversation's next turn."""
@@ -191,13 +200,17 @@ class KvPool:
         """Make the target hold the source's first `length` tokens, by copy.
 
         Raises:
-            ValueError: The source does not hold, or the target cannot hold, so many.
+            ValueError: The source does not hold, or the target cannot hold, so many; or they are of other adapters.
         """
         if source is target:
             self.rewind(target, length)
             return
         if not 0 <= length <= min(len(source.token_ids), target.max_tokens):
             raise ValueError(f"slot {source.index} holds {len(source.token_ids)} tokens, cannot fork {length}")
+        if source.adapter != target.adapter:
+            raise ValueError(
+                f"slots {source.index} and {target.index} are of adapters {source.adapter}, {target.adapter}"
+            )
         self.memory.copy(source.index, target.index, length)
         target.token_ids[:] = source.token_ids[:length]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from npc_engine.inference.kv_cache import KvPool, Slot, SlotState, common_prefix, exchange_tokens
+from npc_engine.inference.kv_cache import KvPool, Slot, SlotState, exchange_tokens
 from npc_engine.inference.prefix_store import PrefixMatch, PrefixStore, SnapshotSource
 from npc_engine.inference.run_costs import RunCosts
 from npc_engine.inference.snapshot_files import SnapshotFiles
@@ -71,7 +71,9 @@ class Placement:
         """Whether a slot of this capacity is free or may be taken from a parked conversation now."""
         return self.kv.can_allocate(capacity_tokens)
 
-    def place(self, token_ids: Sequence[int], *, capacity_tokens: int, conversation_id: str | None) -> Slot:
+    def place(
+        self, token_ids: Sequence[int], *, capacity_tokens: int, conversation_id: str | None, adapter: int = 0
+    ) -> Slot:
         """Give an ACTIVE slot that holds as many of the tokens as can be had without computing.
 
         In order of cost: what the slot holds already, another slot's beginning, a snapshot from the store. The last
@@ -83,21 +85,22 @@ class Placement:
             token_ids: What the sequence knows so far, at least one token; the slot's `token_ids` are a proper prefix.
             capacity_tokens: Tokens it may grow to.
             conversation_id: Whose parked slot is preferred; None prefers none.
+            adapter: The number of the adapter that it runs with. What another one computed is never used.
 
         Raises:
             LookupError: There is no room; ask `can_place` first.
         """
         prompt = np.array(token_ids, np.int64)
-        slot = self._own(prompt, conversation_id)
+        slot = self._own(prompt, conversation_id, adapter)
         if slot is None or slot.max_tokens < capacity_tokens:
             slot = self.kv.candidate(capacity_tokens)
-        match = self.store.match(prompt)
-        source = max(self.kv.slots, key=lambda other: common_prefix(other.token_ids, prompt))
-        own = common_prefix(slot.token_ids, prompt)
-        shared = common_prefix(source.token_ids, prompt)
+        match = self.store.match(prompt, adapter=adapter)
+        source = max(self.kv.slots, key=lambda other: other.num_shared(prompt, adapter))
+        own = slot.num_shared(prompt, adapter)
+        shared = source.num_shared(prompt, adapter)
         if slot.state is SlotState.PARKED and slot.conversation_id != conversation_id:
             self._save(slot)
-        self.kv.allocate(slot, conversation_id)
+        self.kv.allocate(slot, conversation_id, adapter=adapter)
         length = min(max(own, match.num_tokens, shared), len(prompt) - 1)
         try:
             if length <= own:
@@ -124,19 +127,20 @@ class Placement:
         """Forget an ACTIVE or PARKED slot's tokens."""
         self.kv.free(slot)
 
-    def warm(self, token_ids: Sequence[int], key: str) -> bool:
+    def warm(self, token_ids: Sequence[int], key: str, *, adapter: int = 0) -> bool:
         """Pin a prefix without computing it, from what is stored or from a file; False when it must be computed."""
-        match = self.store.match(token_ids)
+        layout = self.kv.memory.layout
+        match = self.store.match(token_ids, adapter=adapter)
         if match.num_tokens < len(token_ids):
-            pieces = self.files.load(token_ids, self.kv.memory.layout) if self.files is not None else None
+            pieces = self.files.load(token_ids, layout, adapter=adapter) if self.files is not None else None
             if pieces is None:
                 return False
             match = PrefixMatch(len(token_ids), pieces)
-        return self._pin(token_ids, key, SnapshotSource(self.kv.memory.layout, match.read))
+        return self._pin(token_ids, key, SnapshotSource(layout, match.read), adapter)
 
     def keep_prefix(self, slot: Slot, length: int, key: str) -> bool:
         """Pin a snapshot of the slot's first `length` tokens; False when it does not fit the byte budget."""
-        return self._pin(slot.token_ids[:length], key, self.kv.source(slot))
+        return self._pin(slot.token_ids[:length], key, self.kv.source(slot), slot.adapter)
 
     def drop_prefix(self, key: str) -> None:
         """Forget a prefix; an unknown key is no error. Its file stays for the next start."""
@@ -192,19 +196,20 @@ class Placement:
         one_s, two_s = costs.decode_s(1), costs.decode_s(2)
         return max(0.0, 2 * one_s - two_s) if two_s > 0 else one_s / 2
 
-    def _pin(self, token_ids: Sequence[int], key: str, source: SnapshotSource) -> bool:
-        if not self.store.insert(_prefix_key(key), token_ids, source, pinned=True):
+    def _pin(self, token_ids: Sequence[int], key: str, source: SnapshotSource, adapter: int) -> bool:
+        if not self.store.insert(_prefix_key(key), token_ids, source, adapter=adapter, pinned=True):
             return False
         if self.files is not None:
-            self.files.save(token_ids, self.kv.memory.layout, self.store.match(token_ids).pieces)
+            pieces = self.store.match(token_ids, adapter=adapter).pieces
+            self.files.save(token_ids, self.kv.memory.layout, pieces, adapter=adapter)
         return True
 
-    def _own(self, prompt: NDArray[np.int64], conversation_id: str | None) -> Slot | None:
+    def _own(self, prompt: NDArray[np.int64], conversation_id: str | None, adapter: int) -> Slot | None:
         """The conversation's parked slot that shares most with the prompt; of equals, the latest."""
         if conversation_id is None:
             return None
         mine = [slot for slot in self.kv.in_state(SlotState.PARKED) if slot.conversation_id == conversation_id]
-        return max(reversed(mine), key=lambda slot: common_prefix(slot.token_ids, prompt), default=None)
+        return max(reversed(mine), key=lambda slot: slot.num_shared(prompt, adapter), default=None)
 
     def _free_parked(self, conversation_id: str | None) -> None:
         for slot in self.kv.in_state(SlotState.PARKED):
@@ -214,7 +219,8 @@ class Placement:
     def _save(self, slot: Slot) -> None:
         """Keep a parked conversation in the store before its slot goes to another; only what is not stored is read."""
         if slot.conversation_id is not None and self.store.max_bytes > 0:
-            self.store.insert(_conversation_key(slot.conversation_id), slot.token_ids, self.kv.source(slot))
+            key, source = _conversation_key(slot.conversation_id), self.kv.source(slot)
+            self.store.insert(key, slot.token_ids, source, adapter=slot.adapter)
 
 
 def _prefix_key(key: str) -> str:

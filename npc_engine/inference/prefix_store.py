@@ -1,4 +1,6 @@
-"""KV snapshots in host memory in a trie of token ids, within a byte budget. What snapshots share is kept once.
+"""KV snapshots in host memory in tries of token ids, within a byte budget. What snapshots share is kept once.
+
+Each adapter has a trie of its own: the same tokens have other keys and values under another.
 
 A node holds the keys and values of the tokens on its edge only, so a conversation costs what it has beyond its
 character's prefix. Every leaf has a key; a node without one is there for those below it.
@@ -63,7 +65,7 @@ class _Node:
     Attributes:
         token_ids: (n,) int64, of the edge.
         values: Their keys and values.
-        parent: None only for the root.
+        parent: None only for an adapter's root.
         children: By the first token of their edge.
         keys: Snapshots that end here.
         num_pinned: Pinned keys here and below.
@@ -116,7 +118,7 @@ class PrefixStore:
         self.max_bytes = max_bytes
         self.codec = codec if codec is not None else FloatCodec()
         self.nbytes = 0
-        self._root = _Node(np.zeros(0, np.int64), None, None)
+        self._roots: dict[int, _Node] = {}
         self._nodes: set[_Node] = set()
         self._by_key: dict[str, _Node] = {}
         self._pinned: set[str] = set()
@@ -128,7 +130,9 @@ class PrefixStore:
     def __contains__(self, key: str) -> bool:
         return key in self._by_key
 
-    def insert(self, key: str, token_ids: TokenIds, source: SnapshotSource, *, pinned: bool = False) -> bool:
+    def insert(
+        self, key: str, token_ids: TokenIds, source: SnapshotSource, *, adapter: int = 0, pinned: bool = False
+    ) -> bool:
         """Keep a snapshot under the key, replacing what it held; only what is not stored yet is read.
 
         Evicts what is least recently used and not pinned.
@@ -140,7 +144,7 @@ class PrefixStore:
         if not len(ids):
             raise ValueError("a snapshot has at least one token")
         former = self._detach(key)
-        path, shared = self._walk(ids)
+        path, shared = self._walk(ids, adapter)
         self._touch(path)
         for node in path:
             node.is_held = True
@@ -159,9 +163,9 @@ class PrefixStore:
         if node is not None:
             self._prune(node)
 
-    def match(self, token_ids: TokenIds) -> PrefixMatch:
-        """What is stored of the prompt's beginning; it counts as used."""
-        path, shared = self._walk(np.asarray(token_ids, np.int64))
+    def match(self, token_ids: TokenIds, *, adapter: int = 0) -> PrefixMatch:
+        """What is stored of the prompt's beginning under this adapter; it counts as used."""
+        path, shared = self._walk(np.asarray(token_ids, np.int64), adapter)
         self._touch(path)
         return PrefixMatch(shared, tuple(node.values for node in path if node.values is not None))
 
@@ -196,9 +200,9 @@ class PrefixStore:
         """What a node of so many tokens takes."""
         return self.codec.nbytes(layout, num_tokens) + num_tokens * np.dtype(np.int64).itemsize if num_tokens else 0
 
-    def _walk(self, ids: NDArray[np.int64]) -> tuple[list[_Node], int]:
+    def _walk(self, ids: NDArray[np.int64], adapter: int) -> tuple[list[_Node], int]:
         """Nodes from the root on that share tokens with the ids, and how many in all; the last perhaps in part."""
-        path, shared = [self._root], 0
+        path, shared = [self._roots.setdefault(adapter, _Node(np.zeros(0, np.int64), None, None))], 0
         while shared < len(ids) and (child := path[-1].children.get(int(ids[shared]))) is not None:
             rest = ids[shared : shared + len(child.token_ids)]
             differ = np.flatnonzero(child.token_ids[: len(rest)] != rest)

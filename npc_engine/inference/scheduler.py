@@ -158,6 +158,7 @@ class Scheduler:
                 sequence.token_ids,
                 capacity_tokens=sequence.capacity_tokens,
                 conversation_id=sequence.place_key,
+                adapter=sequence.adapter,
             )
             self.waiting.remove(sequence)
             sequence.admit(slot, now_s=now_s)

@@ -30,7 +30,7 @@ from npc_engine.inference.snapshot_codec import CODECS, Encoded, KvLayout, Snaps
 
 SUFFIX = ".kv"
 # Bump when the layout of the file, or what keys and values depend on beyond the model, changes.
-VERSION = 1
+VERSION = 2
 _MAGIC = b"NPCKV\x00\x00\x01"
 _MAX_HEADER_BYTES = 1 << 16
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -75,6 +75,7 @@ class _Kind:
     fingerprint: str
     codec: SnapshotCodec
     layout: KvLayout
+    adapter: int
     token_ids: NDArray[np.int64]
 
     def header(self) -> dict[str, Any]:
@@ -86,6 +87,7 @@ class _Kind:
             "heads": self.layout.heads,
             "head_dim": self.layout.head_dim,
             "dtype": self.layout.dtype.str,
+            "adapter": self.adapter,
             "num_tokens": len(self.token_ids),
         }
 
@@ -142,9 +144,15 @@ class SnapshotFiles:
             self._nbytes = sum(size for _, size, _ in self._listed())
         return self._nbytes
 
-    def load(self, token_ids: Sequence[int], layout: KvLayout) -> tuple[Encoded, ...] | None:
-        """The prefix's keys and values, or None when there is no file, or only a wrong one, which is then deleted."""
-        kind = self._kind(token_ids, layout)
+    def load(self, token_ids: Sequence[int], layout: KvLayout, *, adapter: int = 0) -> tuple[Encoded, ...] | None:
+        """The prefix's keys and values, or None when there is no file, or only a wrong one, which is then deleted.
+
+        Args:
+            token_ids: The prefix.
+            layout: Of its keys and values.
+            adapter: The number of the adapter that computes it; which one that is, the fingerprint says.
+        """
+        kind = self._kind(token_ids, layout, adapter)
         path = self.folder / kind.file_name()
         try:
             with path.open("rb") as file:
@@ -166,17 +174,18 @@ class SnapshotFiles:
         self.num_loaded += 1
         return pieces
 
-    def save(self, token_ids: Sequence[int], layout: KvLayout, pieces: Sequence[Encoded]) -> None:
+    def save(self, token_ids: Sequence[int], layout: KvLayout, pieces: Sequence[Encoded], *, adapter: int = 0) -> None:
         """Write the prefix's file in the background, unless it is there or larger than the budget.
 
         Args:
             token_ids: The prefix.
             layout: Of its keys and values.
             pieces: Them, in order; the last may go on beyond the prefix. Must not change.
+            adapter: As in `load`.
         """
         if self.problem:
             return
-        kind = self._kind(token_ids, layout)
+        kind = self._kind(token_ids, layout, adapter)
         self._pending = self._writer.submit(self._save, kind, _cut(pieces, len(kind.token_ids)))
 
     def close(self) -> None:
@@ -188,8 +197,8 @@ class SnapshotFiles:
         if self._pending is not None:
             self._pending.result()
 
-    def _kind(self, token_ids: Sequence[int], layout: KvLayout) -> _Kind:
-        return _Kind(self._fingerprint, self._codec, layout, np.array(token_ids, np.int64))
+    def _kind(self, token_ids: Sequence[int], layout: KvLayout, adapter: int) -> _Kind:
+        return _Kind(self._fingerprint, self._codec, layout, adapter, np.array(token_ids, np.int64))
 
     def _save(self, kind: _Kind, pieces: Sequence[Encoded]) -> None:
         path = self.folder / kind.file_name()

@@ -53,6 +53,8 @@ class DecoderSpec(_Spec):
         prefill_kl_nats: The gate's figure: mean KL divergence of the next token from the decode graph's, in nats. It
             is there too where it was too high and the prefill graph was left out.
         prefill_agreement: The share of the gate's positions at which both graphs put the same token first.
+        adapters: Names of the LoRA adapters that a row may choose, in the order of their numbers, the first being 1.
+        adapter_ranks: Of each, the rows that it has in the graph's stacks.
     """
 
     architecture: str
@@ -71,6 +73,8 @@ class DecoderSpec(_Spec):
     prefill_max_code: PrefillCode | None = None
     prefill_kl_nats: float | None = None
     prefill_agreement: float | None = None
+    adapters: tuple[str, ...] = ()
+    adapter_ranks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -160,7 +160,11 @@ class Stepper:
         with self._run((sequence,), should_take_s=self._costs.prefill_s(len(chunk))) as stop:
             start_s = self._clock()
             logits = self._decoder.prefill(
-                sequence.held_slot.index, chunk, num_cached_tokens=len(sequence.held_slot.token_ids), stop=stop
+                sequence.held_slot.index,
+                chunk,
+                num_cached_tokens=len(sequence.held_slot.token_ids),
+                adapter=sequence.adapter,
+                stop=stop,
             )
             self._costs.saw_prefill(len(chunk), self._clock() - start_s)
             self._scheduler.extend(sequence, chunk)
@@ -175,7 +179,13 @@ class Stepper:
         token_ids = [sequence.token_ids[length] for sequence, length in zip(sequences, lengths, strict=True)]
         with self._run(sequences, should_take_s=self._costs.decode_s(len(sequences))) as stop:
             start_s = self._clock()
-            logits = self._decoder.decode(sequences[0].held_slot.index, token_ids, num_cached_tokens=lengths, stop=stop)
+            logits = self._decoder.decode(
+                sequences[0].held_slot.index,
+                token_ids,
+                num_cached_tokens=lengths,
+                adapters=[sequence.adapter for sequence in sequences],
+                stop=stop,
+            )
             self._costs.saw_decode(len(sequences), self._clock() - start_s)
             for sequence, token_id in zip(sequences, token_ids, strict=True):
                 self._scheduler.extend(sequence, (token_id,))
@@ -243,7 +253,7 @@ class Stepper:
     def _is_kept_already(self, sequence: Sequence, key: str) -> bool:
         """Whether a prefix that has not begun to run is in the store, or could be read from a file."""
         has_begun = len(sequence.held_slot.token_ids) > sequence.num_cached_tokens
-        return not has_begun and self._scheduler.placement.warm(sequence.prompt_ids, key)
+        return not has_begun and self._scheduler.placement.warm(sequence.prompt_ids, key, adapter=sequence.adapter)
 
     def _keep_prefix(self, sequence: Sequence, key: str) -> None:
         if not self._scheduler.placement.keep_prefix(sequence.held_slot, sequence.num_prompt_tokens, key):

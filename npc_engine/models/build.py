@@ -5,12 +5,15 @@ The caller gives an empty folder and installs it by a rename; after an error the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from npc_engine.errors import InvalidModelFile
 from npc_engine.inference.onnx_session import int8_products_saturate
 from npc_engine.inference.spec import DecoderSpec, EncoderSpec, Precision
+from npc_engine.models.adapters import stack_adapters
 from npc_engine.models.cache import disk_errors
 from npc_engine.models.chat_template import choose_template
 from npc_engine.models.encoder_graph import write_encoder_graph
@@ -35,6 +38,7 @@ def build_decoder(
     precision: Precision = "int4",
     chat_template: str | None = None,
     adapter: Path | None = None,
+    adapters: Mapping[str, Path] = MappingProxyType({}),
     progress: Progress | None = None,
 ) -> DecoderSpec:
     """Write decoder.onnx, decoder.onnx.data, decoder.json, tokenizer.json and chat_template.json.
@@ -48,6 +52,7 @@ def build_decoder(
         precision: Of the weights. int4 and int8 run on the CPU, fp16 on CUDA; fp32 is the reference.
         chat_template: A built-in template's name; None picks by vocabulary.
         adapter: A LoRA adapter's folder, merged into the source's weights; None leaves them as they are.
+        adapters: LoRA adapters' folders by name, each chosen at run time; none leaves the graph as it is without them.
         progress: Called with (weights done, weights in all).
 
     Returns:
@@ -67,6 +72,7 @@ def build_decoder(
     weights = open_weights(source)
     if adapter is not None:
         weights = merge(weights, read_adapter(adapter))
+    stack = stack_adapters(weights, adapters) if adapters else None
     tokenizer = weights.load_tokenizer()
     template = choose_template(chat_template, tokenizer, eos_token_ids=weights.eos_token_ids)
     config = weights.config
@@ -84,11 +90,15 @@ def build_decoder(
         max_context_tokens=config.max_context_tokens,
         top_k=min(TOP_K, config.vocab_size),
         eos_token_ids=tuple(sorted(stop_ids)),
+        adapters=stack.names if stack else (),
+        adapter_ranks=stack.ranks if stack else (),
     )
     prefills = precision in ("int4", "int8")
     total = count_weights(weights) + (count_weights(weights, layers_only=True) if prefills else 0)
     with disk_errors(out):
-        graph = write_decoder_graph(weights, out, precision=precision, total_weights=total, progress=progress)
+        graph = write_decoder_graph(
+            weights, out, precision=precision, total_weights=total, adapters=stack, progress=progress
+        )
         (out / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
         template.save(out / "chat_template.json")
         if prefills:

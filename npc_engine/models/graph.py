@@ -22,6 +22,8 @@ import numpy as np
 from onnx import TensorProto, ValueInfoProto, helper
 
 from npc_engine.inference.spec import Precision
+from npc_engine.models.adapter_nodes import AdapterNodes, adapter_inputs
+from npc_engine.models.adapters import AdapterStack, Halves
 from npc_engine.models.graph_writer import MICROSOFT, GraphWriter, Progress
 from npc_engine.models.quantize import BLOCK, Bits, wide_block
 from npc_engine.models.weights import DecoderConfig, SourceTensor, WeightSource
@@ -33,7 +35,13 @@ _WIDE_TYPES = frozenset(("Q5_0", "Q5_1", "Q5_K", "Q6_K", "Q8_0"))
 
 
 def write_decoder_graph(
-    source: WeightSource, folder: Path, *, precision: Precision, total_weights: int, progress: Progress | None = None
+    source: WeightSource,
+    folder: Path,
+    *,
+    precision: Precision,
+    total_weights: int,
+    adapters: AdapterStack | None = None,
+    progress: Progress | None = None,
 ) -> DecoderGraph:
     """Write decoder.onnx and decoder.onnx.data into the folder.
 
@@ -42,6 +50,7 @@ def write_decoder_graph(
         folder: Where the files go.
         precision: Of the weights.
         total_weights: For `progress`: `count_weights`, and what the caller will add to the same count.
+        adapters: Chosen a row at run time by two further inputs; None builds the graph without any.
         progress: Called with (weights done, total_weights).
 
     Returns:
@@ -57,7 +66,7 @@ def write_decoder_graph(
         data_path=folder / "decoder.onnx.data",
         progress=progress,
     ) as writer:
-        graph = DecoderGraph(source, writer, precision)
+        graph = DecoderGraph(source, writer, precision, adapters)
         graph.write(folder / "decoder.onnx")
     return graph
 
@@ -88,11 +97,15 @@ class DecoderGraph:
         product_inputs: By product (`blk.0.attn_qkv`), the name of what enters it.
     """
 
-    def __init__(self, source: WeightSource, writer: GraphWriter, precision: Precision) -> None:
+    def __init__(
+        self, source: WeightSource, writer: GraphWriter, precision: Precision, adapters: AdapterStack | None = None
+    ) -> None:
         self.source = source
         self.config: DecoderConfig = source.config
         self.writer = writer
         self.precision = precision
+        self.adapters = adapters
+        self._adapter_nodes = AdapterNodes(writer, adapters.owners) if adapters else None
         self.product_inputs: dict[str, str] = {}
 
     def write(self, path: Path) -> None:
@@ -158,7 +171,22 @@ class DecoderGraph:
             missing = next(part for (part, _, _), bias in zip(parts, found, strict=True) if bias is None)
             self.source.tensor(f"{missing}.bias")
         self.product_inputs[name] = x
-        return self._product(x, name, tensors, biases)
+        return self._adapted(x, self._product(x, name, tensors, biases), name, parts)
+
+    def _adapted(self, x: str, out: str, name: str, parts: list[tuple[str, int, int]]) -> str:
+        """A product's output with what the rows' adapters add to it, where any does."""
+        halves = self.adapters.halves(parts) if self.adapters else None
+        if halves is None or self._adapter_nodes is None:
+            return out
+        widths = parts[0][2], sum(rows for _, rows, _ in parts)
+        a, b = self._lora_a(name, halves), self._lora_b(name, halves)
+        return self._adapter_nodes.add(x, out, name, a=a, b=b, widths=widths, num_parts=halves.num_parts)
+
+    def _lora_a(self, name: str, halves: Halves) -> str:
+        return self.writer.stack(f"{name}.lora_a", halves.a)
+
+    def _lora_b(self, name: str, halves: Halves) -> str:
+        return self.writer.stack(f"{name}.lora_b", halves.b)
 
     def _product(self, x: str, name: str, tensors: list[SourceTensor], biases: list[SourceTensor]) -> str:
         bits = weight_bits(tensors, self.precision)
@@ -238,6 +266,7 @@ class DecoderGraph:
             helper.make_tensor_value_info("seqlens_k", TensorProto.INT32, ["B"]),
             helper.make_tensor_value_info("total_sequence_length", TensorProto.INT32, [1]),
             helper.make_tensor_value_info("last_index", TensorProto.INT64, ["B"]),
+            *(adapter_inputs() if self.adapters else ()),
             *self._caches("past"),
         ]
 

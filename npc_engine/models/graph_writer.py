@@ -41,6 +41,7 @@ _ONNX_TYPES = {
     np.dtype(np.float16): TensorProto.FLOAT16,
     np.dtype(np.uint8): TensorProto.UINT8,
     np.dtype(np.int8): TensorProto.INT8,
+    np.dtype(np.int64): TensorProto.INT64,
 }
 _Chunk = TypeVar("_Chunk")
 
@@ -117,6 +118,12 @@ class GraphWriter:
                 self._store(name, array.shape, array.dtype, [array])
             else:
                 self._initializers[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        return name
+
+    def stack(self, name: str, values: NDArray[np.float32]) -> str:
+        """An initializer of which few rows are read: beside the model file however small, where it is only mapped."""
+        if not self._has(name):
+            self._store(name, values.shape, self.dtype, [values.astype(self.dtype)])
         return name
 
     def linear(

@@ -5,9 +5,10 @@ Whatever goes wrong before the rename leaves nothing installed, and finished dow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import npc_engine
@@ -78,6 +79,8 @@ class _Recipe:
     labels: tuple[str, ...] = ()
     adapter: Path | None = None
     adapter_record: dict[str, Any] | None = None
+    adapters: Mapping[str, Path] = field(default_factory=dict)
+    adapter_records: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def pull(
@@ -155,6 +158,7 @@ def import_model(
     kind: ModelKind | None = None,
     labels: Sequence[str] | None = None,
     adapter: Path | None = None,
+    adapters: Mapping[str, Path] = MappingProxyType({}),
     keep_downloads: bool = False,
     lock_timeout_s: float = LOCK_TIMEOUT_S,
 ) -> InstalledModel:
@@ -170,6 +174,7 @@ def import_model(
         kind: What to build; None tells it from config.json.
         labels: Of a classifier, in the order of its logits; None reads them from config.json.
         adapter: A LoRA adapter's folder, merged into a decoder's weights.
+        adapters: LoRA adapters' folders by the names that sheets will have for them, each chosen at run time.
         keep_downloads: Keep what was fetched; downloads of a catalogue model that were there before stay anyway.
         lock_timeout_s: How long to wait for another process.
 
@@ -192,6 +197,7 @@ def import_model(
                 f"{target} is already installed", hint=f"npc-engine models remove {target}, or choose another --name"
             )
         record = None if adapter is None else _read_adapter(adapter, progress)
+        records = _read_adapters(adapters, progress)
         with import_source(
             source,
             name,
@@ -204,10 +210,10 @@ def import_model(
             fetched = found.fetched
             kind = kind or kind_of(fetched.path)
             if kind != "decoder":
-                if precision or chat_template or adapter:
+                if precision or chat_template or adapter or adapters:
                     raise ConfigError(
                         f"{source} is of kind {kind}: it has one build, no chat template and no adapters",
-                        hint="leave --precision, --chat-template and --adapter out",
+                        hint="leave --precision, --chat-template, --adapter and --adapters out",
                     )
                 built = "int8"
             names = labels_of(fetched.path, kind, labels)
@@ -215,16 +221,21 @@ def import_model(
             room = estimate_build(fetched.path, source_bytes, built)
             if kind == "classifier":
                 room += estimate_build(fetched.path, source_bytes, "fp32")  # the graph that is quantized
+            added = [*([adapter.name] if adapter else ()), *adapters]
+            # Stacks are float32, of what may be bfloat16, and most lie there for both graphs.
+            room += 4 * sum(file["bytes"] for record in records.values() for file in record["files"].values())
             require_room(cache.staging(target), room, f"building {target}")
             recipe = _Recipe(
                 kind,
                 built,
                 chat_template or found.chat_template,
                 found.licence,
-                source if adapter is None else f"{source} with {adapter.name}",
+                " with ".join(filter(None, (source, ", ".join(added)))),
                 names,
                 adapter,
                 record,
+                adapters,
+                records,
             )
             return _install(target, fetched, recipe, cache=cache, progress=progress)
 
@@ -241,6 +252,21 @@ def _read_adapter(folder: Path, progress: ProgressSink) -> dict[str, Any]:
     return record
 
 
+def _read_adapters(folders: Mapping[str, Path], progress: ProgressSink) -> dict[str, dict[str, Any]]:
+    """Likewise those that will be chosen at run time, by name."""
+    if not folders:
+        return {}
+    from npc_engine.models.adapters import describe, read_runtime_adapter
+
+    records = {}
+    for name, folder in folders.items():
+        with disk_errors(folder):
+            adapter = read_runtime_adapter(name, folder)
+        progress.note(f"adapter {name}: {describe(adapter)}")
+        records[name] = adapter.describe()
+    return records
+
+
 def _install(
     target: str, fetched: Fetched, recipe: _Recipe, *, cache: ModelCache, progress: ProgressSink
 ) -> InstalledModel:
@@ -251,7 +277,9 @@ def _install(
     staging, folder = cache.staging(target), cache.model(target)
     # A `~` is in no model's name, so this is nobody's staging folder.
     aside = staging.with_name(f"{target}~corrupt")
-    adapter = {} if recipe.adapter_record is None else {"adapter": recipe.adapter_record}
+    adapter: dict[str, Any] = {} if recipe.adapter_record is None else {"adapter": recipe.adapter_record}
+    if recipe.adapter_records:
+        adapter["adapters"] = dict(recipe.adapter_records)
     with disk_errors(staging):
         delete(staging)
         delete(aside)
@@ -307,6 +335,7 @@ def _build(source: Path, out: Path, recipe: _Recipe, progress: ProgressSink) -> 
         precision=recipe.precision,
         chat_template=recipe.chat_template,
         adapter=recipe.adapter,
+        adapters=recipe.adapters,
         progress=weights_done,
     )
     if spec.prefill_kl_nats is not None:

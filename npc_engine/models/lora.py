@@ -255,6 +255,16 @@ def merge(source: WeightSource, adapter: LoraAdapter) -> WeightSource:
     return dataclasses.replace(source, tensors=tensors)
 
 
+def check_fits(source: WeightSource, adapter: LoraAdapter) -> None:
+    """Check that the model has everything the adapter's pairs change, in the same shapes.
+
+    Raises:
+        AdapterMismatch: As `merge`.
+    """
+    for name, pair in adapter.pairs.items():
+        _base(source, adapter, name, pair.shape)
+
+
 def _merged(base: SourceTensor, pair: LoraPair) -> MergedTensor:
     stored = "F32" if base.stored in _FLOATS else "Q8_0"
     return MergedTensor(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from npc_engine.config import EngineConfig
 from npc_engine.inference.decoder import Decoder
+from npc_engine.inference.spec import DecoderSpec
 from npc_engine.models.tokenizer import ChatTokenizer
 
 MAX_KL_NATS = 0.02
@@ -102,17 +103,26 @@ def talk_ids(tokenizer: ChatTokenizer, talk: Sequence[tuple[str, str]], *, max_t
 def measure(folder: Path) -> GateResult:
     """Compare the graphs of a built folder whose decoder.json says there is a prefill graph.
 
+    Returns:
+        The plain model's figures, or those of the adapter that is furthest off.
+
     Raises:
         CorruptModel: A graph does not load or fails its start-up check.
     """
-    expected = _log_probabilities(folder, prefill_graph=False)
-    got = _log_probabilities(folder, prefill_graph=True)
+    num_adapters = len(DecoderSpec.load(folder / "decoder.json").adapters)
+    results = [_measure(folder, adapter) for adapter in range(num_adapters + 1)]
+    return max(results, key=lambda result: result.kl_nats)
+
+
+def _measure(folder: Path, adapter: int) -> GateResult:
+    expected = _log_probabilities(folder, adapter, prefill_graph=False)
+    got = _log_probabilities(folder, adapter, prefill_graph=True)
     divergences = (np.exp(expected) * (expected - got)).sum(axis=1)
     same = expected.argmax(axis=1) == got.argmax(axis=1)
     return GateResult(round(float(divergences.mean()), 5), round(float(same.mean()), 4))
 
 
-def _log_probabilities(folder: Path, *, prefill_graph: bool) -> NDArray[np.float64]:
+def _log_probabilities(folder: Path, adapter: int, *, prefill_graph: bool) -> NDArray[np.float64]:
     """(chunks, vocab_size) at the end of every chunk of the gate's talk. One graph's memory at a time."""
     config = EngineConfig(
         device="cpu",
@@ -126,7 +136,8 @@ def _log_probabilities(folder: Path, *, prefill_graph: bool) -> NDArray[np.float
     ids = talk_ids(ChatTokenizer.load(folder), GATE, max_tokens=decoder.kv.max_context_tokens)
     rows = []
     for start in range(0, len(ids) - _CHUNK_TOKENS + 1, _CHUNK_TOKENS):
-        logits = decoder.prefill(0, ids[start : start + _CHUNK_TOKENS], num_cached_tokens=start).full[0]
+        chunk = ids[start : start + _CHUNK_TOKENS]
+        logits = decoder.prefill(0, chunk, num_cached_tokens=start, adapter=adapter).full[0]
         shifted = logits.astype(np.float64) - logits.max()
         rows.append(shifted - np.log(np.exp(shifted).sum()))
     return np.array(rows)

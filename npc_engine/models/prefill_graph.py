@@ -13,7 +13,7 @@ Embedding, output, norms and rotary tables are the decode graph's and lie in dec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,10 @@ from onnx import helper, numpy_helper
 
 from npc_engine.inference.onnx_session import open_session
 from npc_engine.inference.spec import PrefillCode
+from npc_engine.models.adapters import Halves
 from npc_engine.models.graph import DecoderGraph
 from npc_engine.models.graph_writer import GraphWriter
-from npc_engine.models.weights import DecoderConfig, SourceTensor
+from npc_engine.models.weights import SourceTensor
 
 Peaks = Mapping[str, NDArray[np.float32]]
 """By product (`blk.0.attn_qkv`), the largest magnitude of each channel that enters it, (columns,) float32."""
@@ -42,7 +43,7 @@ _CALIBRATION_THREADS = 4
 
 
 def measure_peaks(graph: DecoderGraph, folder: Path, ids: Sequence[int]) -> Peaks:
-    """Run a text through the decode graph in the folder and look at what enters its products.
+    """Run a text through the decode graph in the folder, with each adapter too, and look at what enters its products.
 
     Args:
         graph: The decode graph as written.
@@ -65,23 +66,31 @@ def measure_peaks(graph: DecoderGraph, folder: Path, ids: Sequence[int]) -> Peak
     path.write_bytes(model.SerializeToString())
     try:
         session = open_session(path, device="cpu", threads=_CALIBRATION_THREADS)
-        found = session.run(list(names.values()), _inputs(graph.config, ids))
+        runs = [session.run(list(names.values()), inputs) for inputs in _inputs(graph, ids)]
     finally:
         path.unlink()
+    found = [np.maximum.reduce(peaks) for peaks in zip(*runs, strict=True)]
     return dict(zip(names, found, strict=True))
 
 
-def _inputs(config: DecoderConfig, ids: Sequence[int]) -> dict[str, NDArray[np.generic]]:
-    """The inputs that append a text to an empty cache."""
+def _inputs(graph: DecoderGraph, ids: Sequence[int]) -> Iterator[dict[str, NDArray[np.generic]]]:
+    """The inputs that append a text to an empty cache: as the plain model, and with each adapter."""
+    config = graph.config
     cache = np.zeros((1, config.num_kv_heads, len(ids), config.head_dim), np.float32)
     caches = {f"past_{kind}.{layer}": cache for layer in range(config.num_layers) for kind in ("key", "value")}
-    return {
+    plain: dict[str, NDArray[np.generic]] = {
         "input_ids": np.array([ids], np.int64),
         "seqlens_k": np.array([len(ids) - 1], np.int32),
         "total_sequence_length": np.array([len(ids)], np.int32),
         "last_index": np.array([len(ids) - 1], np.int64),
         **caches,
     }
+    if graph.adapters is None:
+        yield plain
+        return
+    rows = np.arange(len(graph.adapters.owners), dtype=np.int64)
+    for number in range(len(graph.adapters.names) + 1):
+        yield plain | {"adapter_index": np.array([number], np.int64), "adapter_rows": rows}
 
 
 def write_prefill_graph(graph: DecoderGraph, folder: Path, *, max_code: PrefillCode, peaks: Peaks) -> None:
@@ -102,7 +111,7 @@ def write_prefill_graph(graph: DecoderGraph, folder: Path, *, max_code: PrefillC
 
 class _PrefillGraph(DecoderGraph):
     def __init__(self, decode: DecoderGraph, writer: GraphWriter, max_code: PrefillCode, peaks: Peaks) -> None:
-        super().__init__(decode.source, writer, decode.precision)
+        super().__init__(decode.source, writer, decode.precision, decode.adapters)
         self._largest = max_code
         self._peaks = peaks
         self._smoothing: dict[str, NDArray[np.float32]] = {}
@@ -116,18 +125,36 @@ class _PrefillGraph(DecoderGraph):
         return self.writer.constant(f"{name}.smoothed", tensor.floats() / self._gains(entering))
 
     def _product(self, x: str, name: str, tensors: list[SourceTensor], biases: list[SourceTensor]) -> str:
-        layer, _, kind = name.rpartition(".")
-        column_gains = None if kind == "attn_output" else self._gains(name)
-        row_gains = np.float32(1) / self._gains(f"{layer}.ffn_down") if kind == "ffn_up" else None
         return self.writer.int8_linear(
             x,
             name,
             tensors,
             largest=self._largest,
             biases=biases,
-            column_gains=column_gains,
-            row_gains=row_gains,
+            column_gains=self._column_gains(name),
+            row_gains=self._row_gains(name),
         )
+
+    def _lora_a(self, name: str, halves: Halves) -> str:
+        """An adapter's first half sees the smoothed input, so it takes the same gains as the matrix's columns."""
+        gains = self._column_gains(name)
+        if gains is None:
+            return super()._lora_a(name, halves)
+        return self.writer.stack(f"{name}.lora_a.smoothed", halves.a * np.tile(gains, halves.num_parts))
+
+    def _lora_b(self, name: str, halves: Halves) -> str:
+        """Its second half gives what the matrix's rows give, by the same gains."""
+        gains = self._row_gains(name)
+        if gains is None:
+            return super()._lora_b(name, halves)
+        return self.writer.stack(f"{name}.lora_b.smoothed", halves.b * np.tile(gains, halves.num_parts))
+
+    def _column_gains(self, name: str) -> NDArray[np.float32] | None:
+        return None if name.endswith(".attn_output") else self._gains(name)
+
+    def _row_gains(self, name: str) -> NDArray[np.float32] | None:
+        layer, _, kind = name.rpartition(".")
+        return np.float32(1) / self._gains(f"{layer}.ffn_down") if kind == "ffn_up" else None
 
     def _gains(self, product: str) -> NDArray[np.float32]:
         """What a product's input is divided by and its matrix's columns multiplied by, (columns,) float32."""

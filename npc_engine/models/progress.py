@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-Unit = Literal["bytes", "weights", "questions"]
+Unit = Literal["bytes", "weights", "questions", "turns"]
 
 
 class ProgressSink(Protocol):

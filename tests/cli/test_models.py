@@ -110,6 +110,20 @@ def test_an_adapter_is_merged_into_a_model_of_its_own_name(run, cache, tmp_path)
     assert sorted(path.name for path in adapter.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
 
 
+def test_adapters_are_installed_beside_one_another_under_their_folders_or_given_names(run, cache, tmp_path):
+    folders = [save_adapter(tmp_path / name, adapter_tensors(["self_attn.q_proj"])) for name in ("odo", "mira=lora")]
+    base = write_stub_gguf(tmp_path / "a.gguf", tensor_type=gguf.GGMLQuantizationType.Q4_0)
+    given = ["--adapters", folders[0], "--adapters", f"mira={folders[1]}"]
+    code, out, err = run("models", "import", base, "--name", "village", "--precision", "fp32", *given)
+    assert (code, out.split(":")[0]) == (0, "village-fp32"), err
+    assert "adapter mira: rank 4 on q_proj; trained on studio/stub" in err
+    folder = cache / "models" / "village-fp32"
+    assert json.loads((folder / "decoder.json").read_text(encoding="utf-8"))["adapters"] == ["odo", "mira"]
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["source"]["adapters"]["mira"]["path"] == str(folders[1])
+    assert run("models", "verify", "village-fp32")[0] == 0
+
+
 @pytest.fixture
 def stub_in_catalogue(shop, monkeypatch):
     """The shop's catalogue in the place of the shipped one, for what has no --catalogue."""

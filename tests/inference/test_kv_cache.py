@@ -35,6 +35,20 @@ def holds_what_it_says(kv: KvPool, index: int) -> bool:
     return bool((rows == np.array(slot.token_ids, np.float32)[:, None] + 1).all())
 
 
+def test_tokens_of_another_adapter_are_forgotten_shared_with_nobody_and_not_forked() -> None:
+    kv = pool()
+    fill(kv, 0, [1, 2, 3])
+    kv.allocate(kv.slots[0], "a")
+    assert kv.slots[0].num_shared(np.array([1, 2, 4]), 0) == 2
+    assert kv.slots[0].num_shared(np.array([1, 2, 4]), 1) == 0
+    kv.allocate(kv.slots[1], "b", adapter=1)
+    with pytest.raises(ValueError, match="slots 0 and 1 are of adapters 0, 1"):
+        kv.fork(kv.slots[0], kv.slots[1], 2)
+    kv.park(kv.slots[0])
+    kv.allocate(kv.slots[0], "a", adapter=1)
+    assert (kv.slots[0].token_ids, kv.slots[0].adapter) == ([], 1)
+
+
 @given(TOKENS, TOKENS)
 def test_common_prefix_is_what_a_loop_finds(left: list[int], right: list[int]) -> None:
     shared = 0

@@ -34,9 +34,9 @@ def placement_of(
     return Placement(KvPool(memory), store, files=files, costs=costs, clock=itertools.count().__next__)
 
 
-def rows(token_ids: list[int]) -> NDArray[np.float32]:
-    """Rows that depend on every token before them, as a model's do: (2, 1, tokens, 2)."""
-    told = [hash(tuple(token_ids[: end + 1])) % 1_000_003 for end in range(len(token_ids))]
+def rows(token_ids: list[int], adapter: int = 0) -> NDArray[np.float32]:
+    """Rows that depend on every token before them and on the adapter, as a model's do: (2, 1, tokens, 2)."""
+    told = [hash((adapter, *token_ids[: end + 1])) % 1_000_003 for end in range(len(token_ids))]
     return np.broadcast_to(np.array(told, np.float32)[None, None, :, None], (2, 1, len(told), 2))
 
 
@@ -44,18 +44,18 @@ def compute(placement: Placement, slot: Slot, token_ids: list[int]) -> int:
     """Append these tokens as a decoder would; returns how many there were."""
     start = len(slot.token_ids)
     slot.token_ids.extend(token_ids)
-    placement.kv.memory.write(slot.index, rows(slot.token_ids)[:, :, start:], start=start)
+    placement.kv.memory.write(slot.index, rows(slot.token_ids, slot.adapter)[:, :, start:], start=start)
     return len(token_ids)
 
 
 def holds_what_it_says(placement: Placement, slot: Slot) -> bool:
     held = placement.kv.memory.read(slot.index, len(slot.token_ids))
-    return bool((held == rows(slot.token_ids)).all())
+    return bool((held == rows(slot.token_ids, slot.adapter)).all())
 
 
-def turn(placement: Placement, talk: str, prompt: list[int], *, capacity: int = 0) -> int:
+def turn(placement: Placement, talk: str, prompt: list[int], *, capacity: int = 0, adapter: int = 0) -> int:
     """A whole turn; returns how many tokens were computed."""
-    slot = placement.place(prompt, capacity_tokens=capacity or len(prompt), conversation_id=talk)
+    slot = placement.place(prompt, capacity_tokens=capacity or len(prompt), conversation_id=talk, adapter=adapter)
     computed = compute(placement, slot, prompt[len(slot.token_ids) :])
     assert holds_what_it_says(placement, slot)
     placement.park(slot, talk)
@@ -92,6 +92,30 @@ def test_an_evicted_conversation_stores_its_tail_and_comes_back_whole() -> None:
     assert turn(placement, "a", [1, 2, 3, 4, 5, 6, 8]) == 1
     placement.drop_prefix("ada")
     assert turn(placement, "b", [1, 2, 3, 4, 7, 9]) == 1
+
+
+def test_a_conversation_that_changes_its_adapter_starts_cold_and_finds_nothing_of_others() -> None:
+    placement = placement_of((16, 2))
+    assert turn(placement, "a", [1, 2, 3]) == 3
+    assert turn(placement, "a", [1, 2, 3, 4], adapter=1) == 4
+    assert turn(placement, "b", [1, 2, 3, 4]) == 4  # the other slot's are another adapter's
+    assert turn(placement, "c", [1, 2, 3, 5], adapter=1) == 1
+    assert turn(placement, "a", [1, 2, 3, 4, 6], adapter=1) == 1
+
+
+def test_a_prefix_is_warm_under_its_adapter_alone_in_the_store_and_in_files(tmp_path: Path) -> None:
+    placement = placement_of((16, 2), folder=tmp_path)
+    slot = placement.place(PREFIXES["ada"], capacity_tokens=4, conversation_id=None, adapter=1)
+    compute(placement, slot, PREFIXES["ada"])
+    assert placement.keep_prefix(slot, 4, "ada")
+    placement.close()
+    again = placement_of((16, 2), folder=tmp_path)
+    assert not again.warm(PREFIXES["ada"], "ada")
+    assert not again.warm(PREFIXES["ada"], "ada", adapter=2)
+    assert again.warm(PREFIXES["ada"], "ada", adapter=1)
+    assert turn(again, "a", [*PREFIXES["ada"], 5]) == 5
+    assert turn(again, "b", [*PREFIXES["ada"], 5], adapter=1) == 1
+    again.close()
 
 
 def test_slots_are_moved_together_when_a_run_costs_more_than_the_copy() -> None:
@@ -150,14 +174,16 @@ class PlacementMachine(RuleBasedStateMachine):
         prefix=st.sampled_from(sorted(PREFIXES)),
         tail=st.lists(st.integers(0, 2), min_size=1, max_size=4),
         growth=st.integers(0, 4),
+        adapter=st.integers(0, 1),
     )
-    def begin(self, talk: str | None, prefix: str, tail: list[int], growth: int) -> None:
+    def begin(self, talk: str | None, prefix: str, tail: list[int], growth: int, adapter: int) -> None:
         prompt = PREFIXES[prefix] + tail
         capacity = len(prompt) + growth
         if not self.placement.can_place(capacity):
             return
-        slot = self.placement.place(prompt, capacity_tokens=capacity, conversation_id=talk)
+        slot = self.placement.place(prompt, capacity_tokens=capacity, conversation_id=talk, adapter=adapter)
         assert slot.state is SlotState.ACTIVE
+        assert slot.adapter == adapter
         assert slot not in self.running
         assert len(slot.token_ids) < len(prompt)
         assert slot.token_ids == prompt[: len(slot.token_ids)]
@@ -191,11 +217,11 @@ class PlacementMachine(RuleBasedStateMachine):
     def release(self, talk: str) -> None:
         self.placement.release(talk)
 
-    @rule(key=st.sampled_from(sorted(PREFIXES)))
-    def keep(self, key: str) -> None:
+    @rule(key=st.sampled_from(sorted(PREFIXES)), adapter=st.integers(0, 1))
+    def keep(self, key: str, adapter: int) -> None:
         prefix = PREFIXES[key]
-        if not self.placement.warm(prefix, key) and self.placement.can_place(len(prefix)):
-            slot = self.placement.place(prefix, capacity_tokens=len(prefix), conversation_id=None)
+        if not self.placement.warm(prefix, key, adapter=adapter) and self.placement.can_place(len(prefix)):
+            slot = self.placement.place(prefix, capacity_tokens=len(prefix), conversation_id=None, adapter=adapter)
             compute(self.placement, slot, prefix[len(slot.token_ids) :])
             self.placement.keep_prefix(slot, len(prefix), key)
             self.placement.free(slot)
@@ -217,10 +243,10 @@ class PlacementMachine(RuleBasedStateMachine):
     def the_store_keeps_its_budget_and_its_rows(self) -> None:
         store = self.placement.store
         assert 0 <= store.nbytes <= store.max_bytes
-        for prefix in PREFIXES.values():
-            match = store.match(prefix)
+        for prefix, adapter in itertools.product(PREFIXES.values(), (0, 1)):
+            match = store.match(prefix, adapter=adapter)
             for start, values in match.parts(0, match.num_tokens):
-                np.testing.assert_array_equal(values, rows(prefix)[:, :, start : start + values.shape[2]])
+                np.testing.assert_array_equal(values, rows(prefix, adapter)[:, :, start : start + values.shape[2]])
 
 
 TestPlacement = PlacementMachine.TestCase
