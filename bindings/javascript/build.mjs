@@ -1,10 +1,11 @@
-// Builds dist/: ES modules, CommonJS, their types, and one file for pages without a bundler.
+// Builds dist/: ES modules, CommonJS, their types, and one file for pages without a bundler; and the playtest page's copy.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { pageClient } from "./page_client.mjs";
 
 const root = dirname(fileURLToPath(import.meta.url));
 const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript")), "tsc.js");
@@ -26,3 +27,4 @@ await build({
   target: "es2022",
   logLevel: "warning",
 });
+writeFileSync(join(root, "../../npc_engine/playtest/web/npc-engine-client.js"), await pageClient());

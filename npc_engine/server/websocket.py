@@ -37,6 +37,8 @@ OPENING_S = 10.0
 # How long the last replies, and then the closing handshake, may take to leave when a connection is closed.
 LINGER_S = 1.0
 KEEPALIVE_IDLE_S = 60
+# Browsers leave it out of names and origins.
+_HTTP_PORT = 80
 
 
 @dataclass(eq=False)
@@ -130,7 +132,8 @@ class WebSocketServer:
         name = f"[{host}]" if ":" in host else host
         if self._site is not None:
             # Known only now, and nobody is accepted yet.
-            self._names = [f"{name}:{bound_port}", f"localhost:{bound_port}"]
+            port_part = "" if bound_port == _HTTP_PORT else f":{bound_port}"
+            self._names = [name + port_part, "localhost" + port_part]
             self._origins += [Origin(f"http://{each}") for each in self._names]
         return f"ws://{name}:{bound_port}/"
 

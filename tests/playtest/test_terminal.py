@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from npc_engine.errors import ConnectionLost, RequestError, UnknownCharacter
-from npc_engine.playtest.terminal import HELP, parse_state, talk
+from npc_engine.playtest.terminal import GameKind, parse_state, talk
+from npc_engine.playtest.terminal.commands import help_text
 from tests.talk import CALL_RING, RING
 
 
@@ -14,10 +15,10 @@ from tests.talk import CALL_RING, RING
 def typed(monkeypatch):
     """Talk to Mara through a pipe with these lines; returns what was printed."""
 
-    def type_in(client, *lines, character="mara"):
+    def type_in(client, *lines, character="mara", **options):
         monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
         printed = io.StringIO()
-        talk(client, character, player="Ada", console=Console(file=printed, width=300, highlight=False))
+        talk(client, character, player="Ada", console=Console(file=printed, width=300, highlight=False), **options)
         return printed.getvalue()
 
     return type_in
@@ -48,7 +49,7 @@ def test_why_shows_every_stage_and_premise(client, typed):
 
 @pytest.mark.parametrize("text", ["The bell [/b] broke [/].", "The bell [red]rang[/red].", "The bell rang \\"])
 def test_an_event_is_told_and_shown_as_it_is(client, typed, text):
-    printed = typed(client, f"/event {text}", "Did the bell ring?", "/why")
+    printed = typed(client, f"/event {text}", "Did the bell ring?", "/why", game=GameKind.NONE)
     assert "the character knows" in printed
     assert "facts: event:1" in printed
     assert text in printed
@@ -62,19 +63,20 @@ def test_the_state_opens_what_it_hides(client, typed):
     assert "facts: treasure" in second
 
 
-def test_an_action_that_the_market_does_not_know_is_refused(client, typed):
+def test_an_action_that_is_no_trade_is_done(client, typed):
     printed = typed(client, RING, "/actions")
-    assert "[game] ring_bell() refused: this game has no action ring_bell" in printed
+    assert "[game] ring_bell() is called" in printed
+    assert "[game] -> {'done': True}" in printed
     assert "purse 100 crowns, satchel: nothing" in printed
 
 
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ("/help", HELP),
-        ("/dance", HELP),
-        ("/event", HELP),
-        ("/state", HELP),
+        ("/help", help_text()),
+        ("/dance", "NPC300: unknown command /dance"),
+        ("/event", "NPC300: /event needs TEXT"),
+        ("/state", "told so far: nothing"),
         ("/state trust", "NPC300"),
         ("/state trust=101", "NPC309"),
         ("/state place='the", "NPC300"),

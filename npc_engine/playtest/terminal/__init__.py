@@ -1,0 +1,7 @@
+"""A talk in the terminal: streaming, what each reply used and took, and commands that play the game's part."""
+
+from npc_engine.playtest.terminal.game import GameKind
+from npc_engine.playtest.terminal.loop import talk
+from npc_engine.playtest.terminal.words import parse_state
+
+__all__ = ["GameKind", "parse_state", "talk"]
