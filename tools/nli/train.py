@@ -19,6 +19,7 @@ from tools.nli.batches import Batch, Stream, pair_tokenizer
 from tools.nli.network import autocast, load_network, save_network, score
 from tools.nli.pairs import LABELS, Pair
 
+AVERAGE_FILE = "average.safetensors"
 SLICE = 120
 """Pairs of each held-out set that steer a run; all of them are used once, for the final table."""
 
@@ -29,7 +30,9 @@ class Recipe:
 
     `num_steps` optimizer steps of `batch_size` pairs; the learning rate rises over `warm_up` (a share of the steps) to
     `learning_rate`, falls in a line to zero at `final_from` (a share of the steps), starts again from `final_rate`
-    there and falls to zero at the last step. The best weights are those of the final part. Every
+    there and falls to zero at the last step. The best weights are those of the final part, where an exponential moving
+    average of the weights (`decay` a step; Polyak and Juditsky 1992, as Tarvainen and Valpola 2017 use it) is what is
+    scored and kept. Every
     `steps_an_evaluation` steps the held-out slices are scored and every `pools_a_checkpoint` pools the state is
     written; after `patience` evaluations without a better mean accuracy the run stops.
     """
@@ -37,9 +40,10 @@ class Recipe:
     num_steps: int
     batch_size: int = 32
     learning_rate: float = 1.5e-4
-    final_rate: float = 6e-5
-    warm_up: float = 0.05
-    final_from: float = 0.8125
+    final_rate: float = 1e-4
+    warm_up: float = 320 / 10_000
+    final_from: float = 5200 / 10_000
+    decay: float = 0.998
     weight_decay: float = 0.01
     max_gradient: float = 1.0
     max_tokens: int = 96
@@ -127,6 +131,9 @@ def train(
     tokenizer = pair_tokenizer(str(tokenizer_file), recipe.max_tokens)
     stream = Stream(pairs, tokenizer, batch_size=recipe.batch_size, seed=recipe.seed)
     stream.restore(progress.taken, progress.num_pools)
+    average = _Average(network, recipe.decay)
+    if progress.step > recipe.final_step:
+        average.load(last)
     slices = {
         name: random.Random(recipe.seed).sample(list(some), min(SLICE, len(some))) for name, some in held_out.items()
     }
@@ -138,13 +145,15 @@ def train(
                 break
             losses.append(_step(network, optimizer, batch, recipe, progress.step))
             progress.step += 1
+            if progress.step > recipe.final_step:
+                average.update()
             progress.num_pairs += len(batch.labels)
         progress.taken, progress.num_pools = dict(stream.taken), stream.num_pools
         progress.seconds += time.monotonic() - started
         report(progress, float(np.mean(losses)))
         if progress.step >= next_evaluation or progress.step >= recipe.num_steps:
             next_evaluation += recipe.steps_an_evaluation
-            accuracy = {name: accuracy_of(network, tokenizer, some) for name, some in slices.items()}
+            accuracy = {name: accuracy_of(average.network, tokenizer, some) for name, some in slices.items()}
             mean = sum(accuracy.values()) / max(1, len(accuracy))
             progress.history.append({"step": progress.step, "loss": float(np.mean(losses)), "mean": mean, **accuracy})
             progress.evaluations_since_best += 1
@@ -152,10 +161,10 @@ def train(
                 progress.best, progress.is_final = 0.0, True
             if mean > progress.best:
                 progress.best, progress.evaluations_since_best = mean, 0
-                save_network(network, best, tokenizer_file)
-            _save(network, optimizer, progress, last, tokenizer_file)
+                save_network(average.network, best, tokenizer_file)
+            _save(network, average, optimizer, progress, last, tokenizer_file)
         elif progress.num_pools % recipe.pools_a_checkpoint == 0:
-            _save(network, optimizer, progress, last, tokenizer_file)
+            _save(network, average, optimizer, progress, last, tokenizer_file)
     return progress
 
 
@@ -194,7 +203,45 @@ def _step(network: Any, optimizer: Any, batch: Batch, recipe: Recipe, step: int)
     return float(loss.detach())
 
 
-def _save(network: Any, optimizer: Any, progress: Progress, last: Path, tokenizer_file: Path) -> None:
+class _Average:
+    """The moving average of a network's weights; the network itself until the first update."""
+
+    def __init__(self, network: Any, decay: float) -> None:
+        self._network, self._decay = network, decay
+        self._averaged: Any = None
+
+    @property
+    def network(self) -> Any:
+        return self._network if self._averaged is None else self._averaged.module
+
+    def update(self) -> None:
+        if self._averaged is None:
+            self._start()
+        self._averaged.update_parameters(self._network)
+
+    def save(self, folder: Path) -> None:
+        from safetensors.torch import save_file
+
+        if self._averaged is not None:
+            weights = {name: value.contiguous() for name, value in self._averaged.state_dict().items()}
+            save_file(weights, folder / AVERAGE_FILE)
+
+    def load(self, folder: Path) -> None:
+        from safetensors.torch import load_file
+
+        self._start()
+        self._averaged.load_state_dict(load_file(folder / AVERAGE_FILE))
+
+    def _start(self) -> None:
+        from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+        self._averaged = AveragedModel(self._network, multi_avg_fn=get_ema_multi_avg_fn(self._decay))
+        self._averaged.eval()
+
+
+def _save(
+    network: Any, average: _Average, optimizer: Any, progress: Progress, last: Path, tokenizer_file: Path
+) -> None:
     """Write the checkpoint, progress last: a torn write is seen as the older step with newer weights at worst."""
     from safetensors.torch import save_file
 
@@ -205,6 +252,7 @@ def _save(network: Any, optimizer: Any, progress: Progress, last: Path, tokenize
             moments[f"mean.{name}"] = optimizer.state[value]["exp_avg"].contiguous()
             moments[f"square.{name}"] = optimizer.state[value]["exp_avg_sq"].contiguous()
     save_file(moments, last / "moments.safetensors")
+    average.save(last)
     (last / "progress.json").write_text(json.dumps(asdict(progress), indent=1) + "\n", encoding="utf-8")
 
 
