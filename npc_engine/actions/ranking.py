@@ -1,9 +1,12 @@
 """Which action, if any, a line asks for: evidence weighed into one probability an action, `none` being the rest.
 
-    probability = sigmoid(bias + example * cosine + description * cosine + model * evidence + in_play * 1)
+    probability = sigmoid(
+        bias + example * cosine + description * cosine + model * (evidence + order * behind) + in_play
+    )
 
-The model's evidence is how much likelier it writes the action's name than `none`, in natural logs, less a share of what
-it would write whatever the player says (`prior`), clipped to `model_cap` and divided by it: between -1 and 1.
+The model's evidence is how much likelier it writes the likeliest action's name than `none`, in natural logs, less a
+share of what it would write whatever the player says (`prior`), clipped to `model_cap` and divided by it: between -1
+and 1. `behind` is how far less likely than that one the action is, clipped and divided likewise: -1 to 0.
 
 Sources: contextual calibration by a content-free input, Zhao et al. 2021, Calibrate Before Use; `none` as one of the
 choices, Nuriyev 2025 (CPDC 2025), there as a pseudo-tool "reply".
@@ -32,7 +35,9 @@ class ChoiceWeights:
             is no task and the model is not asked. -1 turns it off.
         example: Weight of the cosine to the closest example line, or to the description where there are no examples.
         description: Weight of the cosine to the description.
-        model: Weight of the model's evidence. 0: the model is not asked for the name.
+        model: Weight of the model's evidence that the line wants any of the actions. 0: the model is not asked.
+        order: Share of `model` that counts how far behind the likeliest action it is to the model, which goes by names:
+            to buy from the shop is "sell_item", and a small model writes "buy_item".
         prior: Share of the model's prior that is subtracted from its evidence, 0 to 1. 0: the prior is not computed.
         model_cap: Natural log units beyond which the model's evidence counts no more.
         in_play: Added for an action whose missing argument was asked for, or whose criteria add up (`accumulate`) and
@@ -51,12 +56,13 @@ class ChoiceWeights:
 
     shortlist_size: int = 8
     floor: float = 0.5
-    example: float = 8.0
-    description: float = 4.0
+    example: float = 10.0
+    description: float = 1.0
     model: float = 4.0
+    order: float = 0.25
     prior: float = 0.5
     model_cap: float = 6.0
-    in_play: float = 4.0
+    in_play: float = 6.0
     bias: float = -7.0
     threshold: float = 0.5
     follow_up_floor: float = 0.6
@@ -120,6 +126,14 @@ def rank(
         prior: The same from a prompt whose line says nothing.
         in_play: The action that is in play.
     """
+    corrected = {
+        one.action.name: model[one.action.name]
+        - model[NO_ACTION]
+        - weights.prior * (prior[one.action.name] - prior[NO_ACTION] if prior is not None else 0.0)
+        for one in evidence
+        if model is not None
+    }
+    likeliest = max(corrected.values(), default=0.0)
     ranked = []
     for one in evidence:
         likelier = None if model is None else model[one.action.name] - model[NO_ACTION]
@@ -127,8 +141,8 @@ def rank(
         is_in_play = one.action.name == in_play
         logit = weights.bias + weights.example * one.example + weights.description * one.description
         if likelier is not None:
-            corrected = likelier - weights.prior * (before or 0.0)
-            logit += weights.model * max(-1.0, min(1.0, corrected / weights.model_cap))
+            behind = _capped(corrected[one.action.name] - likeliest, weights.model_cap)
+            logit += weights.model * (_capped(likeliest, weights.model_cap) + weights.order * behind)
         ranked.append(
             Ranked(
                 action=one.action,
@@ -141,6 +155,10 @@ def rank(
             )
         )
     return sorted(ranked, key=lambda one: -one.probability)
+
+
+def _capped(evidence: float, cap: float) -> float:
+    return max(-1.0, min(1.0, evidence / cap))
 
 
 def _sigmoid(logit: float) -> float:

@@ -18,6 +18,9 @@ _CLAUSE = re.compile(r"[.;!?]+\s+|,?\s+(?:and then|and|then|also|but)\s+", re.IG
 # How much the description's cosine counts beside the example's for the order. Source: docs/log.md, "How close a line is
 # to an action".
 DESCRIPTION_SHARE = 0.5
+# What stands for a name of an item, a place or a quest: the encoder would else compare the names, not the wishes.
+# With it "I would like to buy a short sword" is at 0.95 to selling and 0.77 to buying, without it at 0.72 and 0.67.
+THING = "thing"
 # Less than this is no request.
 MIN_CLAUSE_WORDS = 3
 
@@ -93,9 +96,25 @@ class ActionIndex:
         return Evidence(action=action, example=max(examples, default=description), description=description)
 
 
+def names_of(actions: Sequence[ActionSpec]) -> list[str]:
+    """Every name that a text argument of some actions can be."""
+    texts = (one for action in actions for one in action.parameters if one.type == "string")
+    return list(dict.fromkeys(str(choice) for one in texts for choice in one.choices))
+
+
+def without_names(text: str, names: Sequence[str]) -> str:
+    """The text with `THING` for each of the names, in the singular or plural, whole or its last word alone."""
+    words = {word for name in names for word in (name, name.split()[-1]) if len(word) > 2}
+    if not words:
+        return text
+    any_word = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
+    return re.sub(rf"\b(?:{any_word})s?\b", THING, text, flags=re.IGNORECASE)
+
+
 def texts(actions: Sequence[ActionSpec]) -> list[str]:
-    """What an index encodes: of each action its description, then its examples."""
-    return [text for action in actions for text in (action.description, *action.examples)]
+    """What an index encodes: of each action its description, then its examples, without the names of things."""
+    names = names_of(actions)
+    return [without_names(text, names) for action in actions for text in (action.description, *action.examples)]
 
 
 def clauses(line: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from npc_engine.actions.arguments import problem_of
 from npc_engine.actions.choose import Choice
 from npc_engine.actions.confirm import is_yes
 from npc_engine.actions.references import named
+from npc_engine.actions.shortlist import clauses
 from npc_engine.dialogue.admission import flat
 from npc_engine.dialogue.choosing import NOTHING, Decision, choose, fill
 from npc_engine.dialogue.events import TurnEvent
@@ -94,20 +95,23 @@ class _Acting:
         return await choose(turn, turn.action_evidence, used=self._used)
 
     async def _next(self) -> Decision:
-        """What else the line asks for, or what a result leads to."""
+        """What else the line asks for: in another part of it, or the same of another thing."""
+        is_compound = any(clauses(self._turn.line))
         weights = self._turn.character.chooser.weights
         names = {action.name for action in self._turn.eligible_actions()}
         further = [
             one
             for one in self._turn.action_evidence
-            if one.example >= weights.follow_up_floor and one.action.name in names and self._is_further(one.action)
+            if one.example >= weights.follow_up_floor
+            and one.action.name in names
+            and self._is_further(one.action, is_compound=is_compound)
         ]
         return await choose(self._turn, further, done=self._done, used=self._used)
 
-    def _is_further(self, action: ActionSpec) -> bool:
-        """Whether an action was not called in this turn yet, or the line names another value for it."""
+    def _is_further(self, action: ActionSpec, *, is_compound: bool) -> bool:
+        """Whether a compound line may ask for an action not called yet, or the line names another value for it."""
         if all(call["name"] != action.name for call in self._calls):
-            return True
+            return is_compound
         line = self._turn.line
         used = self._used.get(action.name, [])
         return any(

@@ -10,13 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from npc_engine.actions.choose import MAX_CALL_TOKENS
 from npc_engine.actions.narrowing import UNSAID, has_argument, is_free, missing, narrowed
 from npc_engine.actions.ranking import rank
 from npc_engine.actions.references import Talk, is_said, spelled_out
-from npc_engine.actions.shortlist import Evidence, clauses
+from npc_engine.actions.shortlist import Evidence, clauses, names_of, without_names
 from npc_engine.dialogue.route import RoutedActions
 from npc_engine.sheets.schema import ActionSpec
 
@@ -68,13 +66,11 @@ async def shortlist(turn: Turn) -> RoutedActions:
     eligible = turn.eligible_actions()
     if not eligible:
         return RoutedActions(evidence=(), score=0.0)
-    more = list(clauses(turn.line)) if weights.use_clauses else []
-    if weights.use_context and (meant := spelled_out(talk_of(turn), _values(eligible))):
-        more.append(meant)
-    encoder = turn.character.encoder
-    queries = turn.embedding[None]
-    if more:
-        queries = np.concatenate([queries, await turn.stop.race(encoder.aembed(more))])
+    names = names_of(eligible)
+    said = [turn.line, *(clauses(turn.line) if weights.use_clauses else ())]
+    if weights.use_context and (meant := spelled_out(talk_of(turn), names)):
+        said.append(meant)
+    queries = await turn.stop.race(turn.character.encoder.aembed([without_names(text, names) for text in said]))
     index = await turn.stop.race(conversation.action_index())
     routed = turn.character.router.actions(queries, eligible=eligible, index=index, weights=weights)
     wanted = [action for action in eligible if action.name == conversation.record.in_play]
@@ -184,9 +180,3 @@ def _prompt(turn: Turn, actions: Sequence[ActionSpec], done: Sequence[str]) -> P
         done=done,
         max_new_tokens=MAX_CALL_TOKENS,
     )
-
-
-def _values(actions: Sequence[ActionSpec]) -> list[str]:
-    """Every name that an argument of some actions can be."""
-    texts = (one for action in actions for one in action.parameters if one.type == "string")
-    return list(dict.fromkeys(str(choice) for one in texts for choice in one.choices))
