@@ -37,7 +37,7 @@ class ConversationPort(Protocol):
         """The character's authored first line; may be empty."""
 
     def say(
-        self, text: str, *, controls: Mapping[str, Any] | None, seed: int | None
+        self, text: str, *, controls: Mapping[str, Any] | None = None, seed: int | None = None
     ) -> AsyncGenerator[TurnEvent, None]:
         """Run one turn; ends with a TurnEnd unless it raises a RequestError before its first event.
 
@@ -80,7 +80,7 @@ class DialoguePort(Protocol):
         player_name: str | None,
         state: Mapping[str, Any],
         actions: Sequence[str],
-        declare_actions: Sequence[Mapping[str, Any]],
+        declare_actions: Sequence[Mapping[str, Any]] = (),
     ) -> ConversationPort:
         """Open a conversation; raises UnknownCharacter, UnknownAction, InvalidAction or InvalidState."""
 

@@ -113,7 +113,7 @@ class ScriptedConversation:
         self._call_numbers = itertools.count(1)
 
     async def say(
-        self, text: str, *, controls: Mapping[str, Any] | None, seed: int | None
+        self, text: str, *, controls: Mapping[str, Any] | None = None, seed: int | None = None
     ) -> AsyncGenerator[TurnEvent, None]:
         """Play the line's script.
 
@@ -318,7 +318,7 @@ class ScriptedDialogue:
         player_name: str | None,
         state: Mapping[str, Any],
         actions: Sequence[str],
-        declare_actions: Sequence[Mapping[str, Any]],
+        declare_actions: Sequence[Mapping[str, Any]] = (),
     ) -> ScriptedConversation:
         """Open one.
 
