@@ -1,6 +1,7 @@
 """What a person does with the page."""
 
-HEARD = "document.querySelector('.turn.last .foot') && !document.querySelector('.caret')"
+# While a reply runs its foot is there and empty.
+HEARD = "document.querySelector('.turn.last .foot').innerText.trim() && !document.querySelector('.caret')"
 
 
 def address(server):
