@@ -203,7 +203,7 @@ class VillageConversation:
         self._events = []
         self._outcome = None
 
-    async def say(self, text):
+    async def say(self, text, *, controls, seed):
         word, _, rest = text.partition(" ")
         reply = text
         if word == "do":
@@ -246,7 +246,7 @@ class VillageDialogue:
     def characters(self):
         return [Character(name, name.title(), "villager") for name in sorted(SHEETS)]
 
-    def open_conversation(self, character_id, *, player_id, player_name, state, actions):
+    def open_conversation(self, character_id, *, player_id, player_name, state, actions, declare_actions):
         return VillageConversation(character_id, state, actions)
 
     def health(self):
