@@ -126,32 +126,27 @@ def rank(
         prior: The same from a prompt whose line says nothing.
         in_play: The action that is in play.
     """
-    corrected = {
-        one.action.name: model[one.action.name]
-        - model[NO_ACTION]
-        - weights.prior * (prior[one.action.name] - prior[NO_ACTION] if prior is not None else 0.0)
-        for one in evidence
-        if model is not None
-    }
+    names = [one.action.name for one in evidence]
+    likelier = {name: model[name] - model[NO_ACTION] for name in names} if model is not None else {}
+    before = {name: prior[name] - prior[NO_ACTION] for name in names} if prior is not None else {}
+    corrected = {name: value - weights.prior * before.get(name, 0.0) for name, value in likelier.items()}
     likeliest = max(corrected.values(), default=0.0)
     ranked = []
     for one in evidence:
-        likelier = None if model is None else model[one.action.name] - model[NO_ACTION]
-        before = None if prior is None else prior[one.action.name] - prior[NO_ACTION]
-        is_in_play = one.action.name == in_play
+        name = one.action.name
         logit = weights.bias + weights.example * one.example + weights.description * one.description
-        if likelier is not None:
-            behind = _capped(corrected[one.action.name] - likeliest, weights.model_cap)
+        if name in corrected:
+            behind = _capped(corrected[name] - likeliest, weights.model_cap)
             logit += weights.model * (_capped(likeliest, weights.model_cap) + weights.order * behind)
         ranked.append(
             Ranked(
                 action=one.action,
-                probability=_sigmoid(logit + weights.in_play * is_in_play),
+                probability=_sigmoid(logit + weights.in_play * (name == in_play)),
                 example=one.example,
                 description=one.description,
-                model=likelier,
-                prior=before,
-                is_in_play=is_in_play,
+                model=likelier.get(name),
+                prior=before.get(name),
+                is_in_play=name == in_play,
             )
         )
     return sorted(ranked, key=lambda one: -one.probability)

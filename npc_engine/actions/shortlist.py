@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -104,11 +105,17 @@ def names_of(actions: Sequence[ActionSpec]) -> list[str]:
 
 def without_names(text: str, names: Sequence[str]) -> str:
     """The text with `THING` for each of the names, in the singular or plural, whole or its last word alone."""
-    words = {word for name in names for word in (name, name.split()[-1]) if len(word) > 2}
+    pattern = _any_name(tuple(names))
+    return text if pattern is None else pattern.sub(THING, text)
+
+
+@lru_cache(maxsize=64)
+def _any_name(names: tuple[str, ...]) -> re.Pattern[str] | None:
+    words = {word for name in names for word in (name, *name.split()[-1:]) if len(word) > 2}
     if not words:
-        return text
+        return None
     any_word = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
-    return re.sub(rf"\b(?:{any_word})s?\b", THING, text, flags=re.IGNORECASE)
+    return re.compile(rf"\b(?:{any_word})s?\b", re.IGNORECASE)
 
 
 def texts(actions: Sequence[ActionSpec]) -> list[str]:
