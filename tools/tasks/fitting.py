@@ -31,6 +31,7 @@ THRESHOLDS = tuple(round(0.02 * step, 2) for step in range(1, 50))
 # A little pull to zero, so that a feature that never varies gets no weight; in units of one pair.
 RIDGE = 1.0
 MAX_STEPS = 50
+MIN_WEIGHT = 1e-3
 FOLDS = 5
 # Nothing is left out of the shortlist, and nothing is called: the trace then holds the evidence of every function.
 NO_CALL = 1.01
@@ -169,9 +170,11 @@ def _best(turns: Sequence[_Turn]) -> dict[str, float]:
     asks_model = any(turn.model.any() for turn in turns)
     for prior, cap in product(PRIORS, CAPS) if asks_model else ((0.0, CAPS[0]),):
         rows = np.concatenate([_features(turn, prior, cap) for turn in turns])
-        example, description, model, in_play, bias = map(float, _logistic(rows, labels))
-        fields = {"example": example, "description": description, "model": model, "prior": prior, "model_cap": cap}
-        fields |= {"in_play": in_play, "bias": bias}
+        example, description, model, behind, in_play, bias = map(float, _logistic(rows, labels))
+        # The engine has `order` as a share of `model`: where the one is nothing, so is the other.
+        order = behind / model if abs(model) > MIN_WEIGHT else 0.0
+        fields = {"example": example, "description": description, "model": model, "order": order, "prior": prior}
+        fields |= {"model_cap": cap, "in_play": in_play, "bias": bias}
         for floor in FLOORS:
             tops = [_top(turn, fields | {"floor": floor}) for turn in turns]
             chance = np.array([top for _, top in tops])
@@ -189,11 +192,11 @@ def _best(turns: Sequence[_Turn]) -> dict[str, float]:
 def _top(turn: _Turn, fields: Mapping[str, float]) -> tuple[str | None, float]:
     """The most probable function above the floor, and its probability; None and -1 where there is none.
 
-    The arithmetic of `ranking.rank`, on arrays; tests/tools/test_fitting.py holds both to each other.
+    The arithmetic of `ranking.rank`, on arrays; tests/tools/tasks/test_fitting.py holds both to each other.
     """
-    corrected = np.clip((turn.model[:, 0] - fields["prior"] * turn.model[:, 1]) / fields["model_cap"], -1, 1)
-    weights = np.array([fields["example"], fields["description"]])
-    logits = turn.cosines @ weights + fields["model"] * corrected + fields["in_play"] * turn.in_play + fields["bias"]
+    model = [fields["model"], fields["model"] * fields["order"]]
+    weights = np.array([fields["example"], fields["description"], *model, fields["in_play"], fields["bias"]])
+    logits = _features(turn, fields["prior"], fields["model_cap"]) @ weights
     logits = np.where(turn.cosines.max(axis=1) >= fields["floor"], logits, -np.inf)
     place = int(logits.argmax())
     if not np.isfinite(logits[place]):
@@ -207,14 +210,16 @@ def _called(turn: _Turn, fields: Mapping[str, float]) -> str | None:
 
 
 def _fields(weights: ChoiceWeights) -> dict[str, float]:
-    names = ("example", "description", "model", "prior", "model_cap", "in_play", "bias", "floor", "threshold")
+    names = ("example", "description", "model", "order", "prior", "model_cap", "in_play", "bias", "floor", "threshold")
     return {name: float(getattr(weights, name)) for name in names}
 
 
 def _features(turn: _Turn, prior: float, cap: float) -> NDArray[np.float64]:
-    """(n, 5): cosines to example and description, model, in_play, one."""
-    corrected = np.clip((turn.model[:, 0] - prior * turn.model[:, 1]) / cap, -1, 1)
-    return np.column_stack([turn.cosines, corrected, turn.in_play, np.ones(len(turn.names))])
+    """(n, 6): cosines to example and description, the model's likeliest and how far behind it, in_play, one."""
+    corrected = turn.model[:, 0] - prior * turn.model[:, 1]
+    likeliest = np.full(len(turn.names), np.clip(corrected.max() / cap, -1, 1))
+    behind = np.clip((corrected - corrected.max()) / cap, -1, 1)
+    return np.column_stack([turn.cosines, likeliest, behind, turn.in_play, np.ones(len(turn.names))])
 
 
 def _logistic(rows: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArray[np.float64]:
