@@ -107,6 +107,7 @@ class EngineConfig(BaseSettings):
     )
     first_sentence_candidates: int = Field(3, ge=1, le=16, description="samples of a reply's first sentence at most")
     sentence_resamples: int = Field(2, ge=0, le=16, description="further samples of a later sentence that was rejected")
+    read_ahead: bool = Field(True, description="read each exchange into the cache while the player thinks")
     role_play: float | None = Field(None, ge=0, le=1, description=_CONTROL)
     max_words: int | None = Field(None, ge=4, le=300, description=_CONTROL)
     max_sentences: int | None = Field(None, ge=1, le=12, description=_CONTROL)

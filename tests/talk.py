@@ -68,6 +68,8 @@ SETTINGS = {
     "seed": 1,
     # Most models here recite what no fact says; tests of the judge turn it on.
     "guard": "off",
+    # What a slot holds is then what the last turn left there.
+    "read_ahead": False,
 }
 
 

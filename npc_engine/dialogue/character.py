@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -26,6 +27,8 @@ from npc_engine.sheets.schema import ActionSpec, CharacterSheet
 
 # Shortlists whose prior is kept a character.
 MAX_PRIORS = 256
+# Sets of actions, each that of some game, whose prompts are kept warm a character.
+MAX_WARM_SETS = 4
 # A line that asks for nothing.
 NO_LINE = "..."
 
@@ -85,7 +88,9 @@ class Character:
         self.listener: Listener | None = None
         self.actions = sheet.resolved_actions()
         self.procedures = Procedures(sheet.procedures)
-        self._action_priors: OrderedDict[tuple[ActionSpec, ...], dict[str, float]] = OrderedDict()
+        self._action_priors: OrderedDict[tuple[tuple[ActionSpec, ...], ...], dict[str, float]] = OrderedDict()
+        self._prior_lock = asyncio.Lock()
+        self._warm_sets: dict[tuple[ActionSpec, ...], str] = {}
         chooser.check(self.actions)
 
     @property
@@ -93,28 +98,61 @@ class Character:
         """(n_statements, hidden_size) float32: what the sheet says, for others' imaginary listeners."""
         return self.knowledge.embeddings
 
-    async def action_prior(self, actions: tuple[ActionSpec, ...]) -> dict[str, float]:
+    async def action_prior(
+        self, actions: tuple[ActionSpec, ...], *, offered: tuple[ActionSpec, ...]
+    ) -> dict[str, float]:
         """What the model writes of these actions' names, whatever the player says; as `ActionChooser.name_logprobs`.
 
         From a prompt whose line says nothing, before any talk. Kept, as it is the same for every conversation.
+
+        Args:
+            actions: Those of the shortlist.
+            offered: Those that the game runs.
         """
-        if actions not in self._action_priors:
-            prompt = self.prompts.action(
-                NO_LINE, exchanges=(), actions=actions, done=(), max_new_tokens=MAX_CALL_TOKENS
-            )
-            prior = await self.chooser.name_logprobs(prompt.ids, actions, conversation_id=None, adapter=self.adapter)
-            self._action_priors[actions] = prior
-            if len(self._action_priors) > MAX_PRIORS:
-                self._action_priors.popitem(last=False)
-        return self._action_priors[actions]
+        listed = self.prompts.listed(offered)
+        asked = listed + tuple(action for action in actions if action not in listed)
+        key = (listed, asked)
+        # One at a time: a talk's first turn waits for what its opening began.
+        async with self._prior_lock:
+            if key not in self._action_priors:
+                prompt = self.prompts.action(
+                    NO_LINE, exchanges=(), actions=asked, offered=offered, done=(), max_new_tokens=MAX_CALL_TOKENS
+                )
+                prior = await self.chooser.name_logprobs(prompt.ids, asked, conversation_id=None, adapter=self.adapter)
+                self._action_priors[key] = prior
+                if len(self._action_priors) > MAX_PRIORS:
+                    self._action_priors.popitem(last=False)
+            return self._action_priors[key]
 
     def tell_apart_from(self, others: Sequence[Character]) -> None:
         """Give the character a listener who knows these others, for `guard = "self_conscious"`."""
         self.listener = Listener(self.embeddings, [other.embeddings for other in others])
 
     async def warm(self) -> None:
-        """Prefill the stable part of the prompt and keep it as a snapshot that every conversation forks."""
+        """Prefill what begins every prompt and keep it as a snapshot that every conversation forks."""
         await self.engine.warm_prefix(self.prompts.stable_ids, key=self.sheet.id, adapter=self.adapter)
+        await self.warm_actions(self.actions)
+
+    async def warm_actions(self, offered: tuple[ActionSpec, ...]) -> None:
+        """The same for talks in which the game runs these actions, and the model's prior of them.
+
+        Snapshots of the last `MAX_WARM_SETS` sets are kept.
+        """
+        listed = self.prompts.listed(offered)
+        if not listed:
+            return
+        if listed not in self._warm_sets:
+            if len(self._warm_sets) >= MAX_WARM_SETS:
+                oldest = next(iter(self._warm_sets))
+                self.engine.drop_prefix(self._warm_sets.pop(oldest))
+            taken = set(self._warm_sets.values())
+            keys = (f"{self.sheet.id} with actions {number}" for number in range(MAX_WARM_SETS))
+            self._warm_sets[listed] = next(key for key in keys if key not in taken)
+            await self.engine.warm_prefix(
+                self.prompts.stable(offered), key=self._warm_sets[listed], adapter=self.adapter
+            )
+        if self.chooser.weights.model and self.chooser.weights.prior:
+            await self.action_prior((), offered=offered)
 
 
 def _lacks(sheet_id: str, adapter: str, installed: tuple[str, ...]) -> UnknownAdapter:

@@ -107,7 +107,8 @@ async def choose(
             prompt.ids, actions, conversation_id=turn.conversation.id, adapter=character.adapter
         )
         model = await turn.stop.race(names)
-        prior = await turn.stop.race(character.action_prior(tuple(actions))) if weights.prior else None
+        if weights.prior:
+            prior = await turn.stop.race(character.action_prior(tuple(actions), offered=turn.conversation.actions))
     ranked = rank(evidence, weights, model=model, prior=prior, in_play=turn.in_play)
     threshold = weights.follow_up_threshold if done else weights.threshold
     best = ranked[0] if ranked[0].probability >= threshold else None
@@ -177,6 +178,7 @@ def _prompt(turn: Turn, actions: Sequence[ActionSpec], done: Sequence[str]) -> P
         turn.line,
         exchanges=turn.conversation.history.exchanges,
         actions=actions,
+        offered=turn.conversation.actions,
         done=done,
         max_new_tokens=MAX_CALL_TOKENS,
     )

@@ -278,6 +278,7 @@ def speech_prompt(
         controls=controls,
         max_new_tokens=max_new_tokens or LengthBudget(controls).max_new_tokens,
         style=style,
+        offered=turn.conversation.actions,
     )
 
 

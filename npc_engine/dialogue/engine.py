@@ -42,7 +42,7 @@ from npc_engine.models.tokenizer import ChatTokenizer
 from npc_engine.sheets.conditions import GameState
 from npc_engine.sheets.library import shipped_sheets_dir
 from npc_engine.sheets.loader import load_sheets
-from npc_engine.sheets.schema import CharacterSheet
+from npc_engine.sheets.schema import ActionSpec, CharacterSheet
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +105,10 @@ class Dialogue:
         self._offers: dict[str, Offer] = {}
         self._warming: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._cold = list(self._characters.values())
+        # What is to be warmed, in this order: a character, or what a game's actions add to one.
+        self._cold: list[tuple[Character, tuple[ActionSpec, ...] | None]] = [
+            (character, None) for character in self._characters.values()
+        ]
         self._warm: set[str] = set()
         self._reloader = Reloader(
             SheetFiles(
@@ -198,7 +201,10 @@ class Dialogue:
         offer = Offer(actions, declare_actions)
         given = offer.opened(character.sheet)
         self._chooser.check(offer.declared)
-        self._cold.sort(key=lambda cold: cold is not character)
+        if given not in ((), character.actions):
+            self._cold.append((character, given))
+        self._cold.sort(key=lambda cold: cold[0] is not character)
+        self._go_on_warming()
         conversation = Conversation(
             character,
             player_id=player_id,
@@ -262,23 +268,30 @@ class Dialogue:
     async def _put(self, character: Character) -> None:
         """Put a character in the place of the one with its id, or beside the others."""
         sheet = character.sheet
-        self._cold = [cold for cold in self._cold if cold.sheet.id != sheet.id]
+        self._cold = [cold for cold in self._cold if cold[0].sheet.id != sheet.id]
         self._characters[sheet.id] = character
         self._tell_apart()
         for conversation in self._conversations.values():
             if conversation.character.sheet.id == sheet.id and not conversation.is_closed:
                 conversation.renew(character, self._offers[conversation.id].renewed(sheet))
         self._warm.discard(sheet.id)
-        self._cold.append(character)
-        if self._warming is None or self._warming.done():
+        self._cold.append((character, None))
+        self._go_on_warming()
+
+    def _go_on_warming(self) -> None:
+        """Warm what is cold, unless that goes on already or the engine is not started."""
+        if self._cold and self._warming is not None and self._warming.done():
             self._warming = asyncio.create_task(self._warm_all())
 
     async def _warm_all(self) -> None:
         while self._cold:
-            character = self._cold.pop(0)
+            character, offered = self._cold.pop(0)
             try:
-                await character.warm()
-                self._warm.add(character.sheet.id)
+                if offered is None:
+                    await character.warm()
+                    self._warm.add(character.sheet.id)
+                else:
+                    await character.warm_actions(offered)
             except NpcEngineError as error:
                 _log.warning("the prefix of %s is not warm: %s", character.sheet.id, error)
 

@@ -2,7 +2,7 @@
 
     system            rules and identity                     the same for every turn: prefilled once, kept as a snapshot
     user, assistant   examples, in the tail's own form       likewise
-    assistant         the greeting                           likewise
+    user, assistant   the actions of the talk, the greeting  likewise, for each set of actions that a game offers
     user, assistant   the talk so far, as both heard it
     user              notes of this turn, and the line       premises, results, directives, then what the player said
 
@@ -24,6 +24,7 @@ from npc_engine.dialogue.memory import Exchange
 from npc_engine.errors import ConfigError
 from npc_engine.models.chat_template import Role
 from npc_engine.models.tokenizer import ChatTokenizer
+from npc_engine.sheets.action_spec import NO_ACTION
 from npc_engine.sheets.controls import ControlValues
 from npc_engine.sheets.schema import ActionSpec, BigFive, CharacterSheet
 
@@ -34,6 +35,10 @@ MAX_UNKNOWN_EXAMPLES = 2
 MAX_VOICE_EXAMPLES = 6
 MAX_PEOPLE_EXAMPLES = 2
 MAX_VOICE_LINES = 4
+# Actions that stand in the stable part, read once; of more than these only a turn's shortlist is shown, in its tail.
+MAX_LISTED_ACTIONS = 16
+# Sets of actions whose stable part is kept encoded.
+MAX_ACTION_SETS = 64
 # Dropping one exchange a turn would change every turn's prefix and with it empty the cache; so drop in blocks.
 DROP_BLOCK = 4
 # A score this far from the average of 0.5 is worth a word.
@@ -84,7 +89,7 @@ class PromptBuilder:
         self._sheet = sheet
         self._tokenizer = tokenizer
         self._max_context_tokens = max_context_tokens
-        limit = int(max_context_tokens * MAX_STABLE_SHARE)
+        self._limit = limit = int(max_context_tokens * MAX_STABLE_SHARE)
         opening = self._message("system", self.system_text)
         greeting = self._message("assistant", sheet.greeting)
         frame = len(opening) + len(greeting)
@@ -100,7 +105,36 @@ class PromptBuilder:
                 break
             examples += example
             self.num_examples += 1
-        self.stable_ids = (*opening, *examples, *greeting)
+        self._opening, self._greeting = (*opening, *examples), tuple(greeting)
+        self.stable_ids = (*self._opening, *self._greeting)
+        self._stable: dict[tuple[ActionSpec, ...], tuple[int, ...]] = {}
+
+    def listed(self, offered: Sequence[ActionSpec]) -> tuple[ActionSpec, ...]:
+        """Those of a talk's actions that its stable part names: all that have no condition, if they are few.
+
+        What a condition hides stays out of what the model always sees.
+
+        Args:
+            offered: The actions that the game runs in the talk.
+        """
+        free = tuple(action for action in offered if action.when is None)
+        return free if len(self._stable_of(free)) > len(self.stable_ids) else ()
+
+    def stable(self, offered: Sequence[ActionSpec]) -> tuple[int, ...]:
+        """The ids that begin every prompt of a talk in which the game runs these actions."""
+        return self._stable_of(tuple(action for action in offered if action.when is None))
+
+    def _stable_of(self, free: tuple[ActionSpec, ...]) -> tuple[int, ...]:
+        if free not in self._stable:
+            ids = self.stable_ids
+            if 0 < len(free) <= MAX_LISTED_ACTIONS:
+                message = self._message("user", "\n".join(self._described(free)))
+                if len(ids) + len(message) <= self._limit:
+                    ids = (*self._opening, *message, *self._greeting)
+            if len(self._stable) >= MAX_ACTION_SETS:
+                self._stable.pop(next(iter(self._stable)))
+            self._stable[free] = ids
+        return self._stable[free]
 
     def speech(
         self,
@@ -112,6 +146,7 @@ class PromptBuilder:
         controls: ControlValues,
         max_new_tokens: int,
         style: Sequence[str] = (),
+        offered: Sequence[ActionSpec] = (),
     ) -> Prompt:
         """The prompt for a spoken reply.
 
@@ -123,10 +158,12 @@ class PromptBuilder:
             controls: The turn's values; `role_play` becomes a directive where it is low or high.
             max_new_tokens: Room to leave for the reply.
             style: What the other controls demand of the voice, one sentence each.
+            offered: The actions that the game runs in the talk.
         """
         notes = [premise.text for premise in premises]
         demands = (*self._style(controls), *style)
-        prompt = self._prompt(self._tail(line, notes, (*directives, *demands)), exchanges, max_new_tokens)
+        tail = self._tail(line, notes, (*directives, *demands))
+        prompt = self._prompt(self.stable(offered), tail, exchanges, max_new_tokens)
         return replace(prompt, style=demands)
 
     def action(
@@ -135,6 +172,7 @@ class PromptBuilder:
         *,
         exchanges: Sequence[Exchange],
         actions: Sequence[ActionSpec],
+        offered: Sequence[ActionSpec],
         done: Sequence[str],
         max_new_tokens: int,
     ) -> Prompt:
@@ -143,23 +181,34 @@ class PromptBuilder:
         Args:
             line: What the player said.
             exchanges: The talk so far, oldest first.
-            actions: What there is to choose from.
+            actions: What there is to choose from; those that the stable part does not list are described in the tail.
+            offered: The actions that the game runs in the talk.
             done: What was done for this line already, with its result, one sentence each.
             max_new_tokens: Room to leave for the call.
         """
+        listed = self.listed(offered)
+        further = [action for action in actions if action not in listed]
         tail = "\n".join(
             [
-                f"[What {self._first_name} can do in the game]",
-                *(_describe(action) for action in actions),
-                "- none: just talk, when the player asks for none of these",
+                *(self._described(further) if further else ()),
                 "[The player says]",
                 line,
                 *(f"[Done already: {one}]" for one in done),
-                f"[Write the one action {'that is still to be done' if done else 'the player now asks for'}, as JSON; "
-                '"?" for what nobody has said]',
+                f"[Write the one action {'that is still to be done' if done else 'the player now asks for'}, or "
+                f'{NO_ACTION}, as JSON; "?" for what nobody has said]',
             ]
         )
-        return self._prompt(tail, exchanges, max_new_tokens)
+        return self._prompt(self.stable(offered), tail, exchanges, max_new_tokens)
+
+    def talk(self, exchanges: Sequence[Exchange], *, offered: Sequence[ActionSpec]) -> tuple[int, ...]:
+        """What the next turn's prompt begins with, as far as it is known before the player speaks.
+
+        Args:
+            exchanges: The talk so far, oldest first.
+            offered: The actions that the game runs in the talk.
+        """
+        stable = self.stable(offered)
+        return self._with_talk(stable, exchanges, self._max_context_tokens - len(stable) - 1)[0]
 
     @property
     def stop_ids(self) -> frozenset[int]:
@@ -191,6 +240,13 @@ class PromptBuilder:
         ]
         for player, notes, reply in turns:
             yield self._message("user", self._tail(player, notes, ())) + self._message("assistant", reply)
+
+    def _described(self, actions: Sequence[ActionSpec]) -> list[str]:
+        return [
+            f"[What {self._first_name} can do in the game, when the player asks for it]",
+            *(_describe(action) for action in actions),
+            f"- {NO_ACTION}: just talk, when the player asks for none of these",
+        ]
 
     def _tail(self, line: str, notes: Sequence[str], directives: Sequence[str]) -> str:
         """What stands in the user's message of a turn."""
@@ -248,15 +304,21 @@ class PromptBuilder:
             f"- Answer in {sentences}, naturally. Never speak of notes, rules, games or being a model.",
         )
 
-    def _prompt(self, tail: str, exchanges: Sequence[Exchange], max_new_tokens: int) -> Prompt:
-        tail_ids = [*self._message("user", tail), *self._tokenizer.generation_prompt_ids()]
+    def _prompt(self, stable: tuple[int, ...], tail: str, exchanges: Sequence[Exchange], max_new_tokens: int) -> Prompt:
+        tail_ids = (*self._message("user", tail), *self._tokenizer.generation_prompt_ids())
+        room = self._max_context_tokens - len(stable) - len(tail_ids) - max_new_tokens
+        ids, dropped = self._with_talk(stable, exchanges, room)
+        return Prompt(ids=ids + tail_ids, num_stable_tokens=len(stable), num_dropped_exchanges=dropped)
+
+    def _with_talk(
+        self, stable: tuple[int, ...], exchanges: Sequence[Exchange], room: int
+    ) -> tuple[tuple[int, ...], int]:
+        """The stable part and the talk's last exchanges in at most `room` tokens, and how many were dropped."""
         talk = [self._message("user", e.player) + self._message("assistant", e.reply) for e in exchanges if e.reply]
-        room = self._max_context_tokens - len(self.stable_ids) - len(tail_ids) - max_new_tokens
         dropped = 0
         while dropped < len(talk) and sum(map(len, talk[dropped:])) > room:
             dropped = min(len(talk), dropped + DROP_BLOCK)
-        ids = [*self.stable_ids, *(token for exchange in talk[dropped:] for token in exchange), *tail_ids]
-        return Prompt(ids=tuple(ids), num_stable_tokens=len(self.stable_ids), num_dropped_exchanges=dropped)
+        return (*stable, *(token for exchange in talk[dropped:] for token in exchange)), dropped
 
 
 def _describe(action: ActionSpec) -> str:

@@ -21,11 +21,12 @@ from npc_engine.config import EngineConfig
 from npc_engine.dialogue.admission import one_line
 from npc_engine.dialogue.character import Character
 from npc_engine.dialogue.controls import engine_controls
-from npc_engine.dialogue.events import ActionCall, TurnEvent
+from npc_engine.dialogue.events import ActionCall, TurnEnd, TurnEvent
 from npc_engine.dialogue.grounding import Grounding, Premise, WorldEvent
 from npc_engine.dialogue.memory import History, Statements
 from npc_engine.dialogue.overrides import ControlsInForce, read_overrides
 from npc_engine.dialogue.past import Before, Past
+from npc_engine.dialogue.reading_ahead import ReadingAhead
 from npc_engine.dialogue.speaking import Reply
 from npc_engine.dialogue.stop import StopReason, StopSignal
 from npc_engine.dialogue.straying import Straying
@@ -100,6 +101,7 @@ class Conversation:
         self._turn: Turn | None = None
         self._waiting: dict[str, asyncio.Future[ActionResult]] = {}
         self._is_closed = False
+        self._ahead = ReadingAhead()
         self._renewed: tuple[Character, tuple[ActionSpec, ...]] | None = None
 
     @property
@@ -162,8 +164,11 @@ class Conversation:
         self._turn = turn
         self._num_turns += 1
         try:
+            await self._ahead.stop()
             async with aclosing(run_turn(turn)) as events:
                 async for event in events:
+                    if isinstance(event, TurnEnd) and self._config.read_ahead and not self._is_closed:
+                        self._ahead.begin(self)
                     yield event
         finally:
             self._turn = None
@@ -279,6 +284,7 @@ class Conversation:
     def close(self) -> None:
         """End the talk: cancel a running turn, free its KV cache. Idempotent."""
         self._is_closed = True
+        self._ahead.cancel()
         self.cancel()
         self.character.engine.release(self.id)
 

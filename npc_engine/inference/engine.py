@@ -274,6 +274,24 @@ class InferenceEngine:
         finally:
             self._cancel(sequence)
 
+    async def read(self, ids: SequenceOf[int], *, conversation_id: str, adapter: str | None = None) -> None:
+        """Compute what a conversation's next prompt begins with, and keep it for that, if the engine has nothing to do.
+
+        Does nothing while another request runs or waits: a busy engine has no time to spare. Cancelling the caller's
+        task stops it within milliseconds; what was computed by then is kept.
+
+        Raises:
+            ContextTooLong: It does not fit a slot.
+            Overloaded: The queue is full.
+            RequestError: There are no ids, or one is outside the vocabulary, or the engine was closed.
+            UnknownAdapter: The model has no such adapter.
+        """
+        if self._scheduler.running or self._scheduler.num_waiting:
+            return
+        params = SamplingParams(temperature=0, max_new_tokens=1)
+        sequence = self._sequence(ids, params, conversation_id=conversation_id, adapter=adapter, priority=Priority.WARM)
+        await self._collect([sequence])
+
     def drop_prefix(self, key: str) -> None:
         """Forget a prefix, from any thread; takes effect before the next step."""
         self._call(lambda: self._placement.drop_prefix(key))

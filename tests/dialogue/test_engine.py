@@ -5,6 +5,7 @@ import json
 import pytest
 
 from npc_engine.config import load_config
+from npc_engine.dialogue.character import MAX_WARM_SETS
 from npc_engine.dialogue.engine import load_dialogue
 from npc_engine.errors import ConfigError, InvalidState, ModelError, UnknownAction, UnknownCharacter
 from npc_engine.models.installed import find_installed
@@ -32,6 +33,34 @@ async def test_everyone_is_listed_and_warm(sheet, other, model, word_encoder):
     assert health["provider"] == health["encoder_provider"] == "CPUExecutionProvider"
     # The prefix was computed before anybody spoke.
     assert first.trace["tokens"]["cached"] >= first.trace["prompt"]["stable_tokens"]
+
+
+@pytest.mark.parametrize("actions", [["*"], ["ring_bell"]])
+async def test_what_the_game_offers_is_read_before_anybody_speaks(actions, sheet, model, word_encoder):
+    async with talking(sheet, model=model, encoder=word_encoder) as dialogue:
+        conversation = dialogue.open_conversation("mara", player_id="p", actions=actions)
+        await dialogue.warmed()
+        character = conversation.character
+        assert character.prompts.listed(conversation.actions)
+        num_before = dialogue.health()["prefix_entries"]
+        first = await say(conversation, "Hello.")
+        # Another game with the same actions finds all of it there.
+        dialogue.open_conversation("mara", player_id="q", actions=actions)
+        await dialogue.warmed()
+        assert dialogue.health()["prefix_entries"] <= num_before + 1
+    assert first.trace["tokens"]["cached"] >= first.trace["prompt"]["stable_tokens"]
+    assert first.trace["prompt"]["stable_tokens"] > len(character.prompts.stable_ids)
+
+
+async def test_of_ever_new_sets_of_actions_the_last_stay_warm(sheet, model, word_encoder):
+    async with talking(sheet, model=model, encoder=word_encoder) as dialogue:
+        before = dialogue.health()["prefix_entries"]
+        for number in range(2 * MAX_WARM_SETS):
+            wave = {"name": f"wave_{number}", "description": "waves", "parameters": {"type": "object"}}
+            dialogue.open_conversation("mara", player_id="p", declare_actions=[wave]).close()
+            await dialogue.warmed()
+        after = dialogue.health()["prefix_entries"]
+    assert after <= before + MAX_WARM_SETS - 1
 
 
 async def test_a_prefix_that_does_not_fit_the_store_costs_only_time(sheet, model, word_encoder):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from npc_engine.dialogue.admission import flat
 from npc_engine.dialogue.grounding import Premise
 from npc_engine.dialogue.memory import Exchange
-from npc_engine.dialogue.prompt import DROP_BLOCK, MAX_STABLE_SHARE, PromptBuilder
+from npc_engine.dialogue.prompt import DROP_BLOCK, MAX_LISTED_ACTIONS, MAX_STABLE_SHARE, PromptBuilder
 from npc_engine.errors import ConfigError
 from npc_engine.models.tokenizer import ChatTokenizer
 from npc_engine.sheets.controls import ControlValues
@@ -32,7 +32,12 @@ def builder(sheet, tokenizer):
     return PromptBuilder(sheet, tokenizer, max_context_tokens=12288)
 
 
-def speech(builder, line="Hello.", *, exchanges=(), premises=(), directives=(), controls=None):
+def choice(builder, offered, line="Hello.", *, exchanges=(), actions=None):
+    chosen_from = offered if actions is None else actions
+    return builder.action(line, exchanges=exchanges, actions=chosen_from, offered=offered, done=(), max_new_tokens=ROOM)
+
+
+def speech(builder, line="Hello.", *, exchanges=(), premises=(), directives=(), controls=None, offered=()):
     return builder.speech(
         line,
         exchanges=exchanges,
@@ -40,6 +45,7 @@ def speech(builder, line="Hello.", *, exchanges=(), premises=(), directives=(), 
         directives=directives,
         controls=controls or ControlValues(),
         max_new_tokens=ROOM,
+        offered=offered,
     )
 
 
@@ -77,15 +83,14 @@ def test_a_longer_talk_begins_with_the_shorter(builder, tokenizer, exchanges, li
 
 @given(EXCHANGES)
 def test_the_two_prompts_of_a_turn_share_all_but_the_tail(sheet, builder, exchanges):
-    chosen = builder.action("Hello.", exchanges=exchanges, actions=sheet.actions, done=(), max_new_tokens=ROOM)
-    spoken = speech(builder, exchanges=exchanges)
+    chosen = choice(builder, sheet.actions, "Hello.", exchanges=exchanges)
+    spoken = speech(builder, exchanges=exchanges, offered=sheet.actions)
     told = sum(len(exchange.player) + len(exchange.reply) for exchange in exchanges if exchange.reply)
-    assert common_prefix(chosen.ids, spoken.ids) >= len(builder.stable_ids) + told
+    assert common_prefix(chosen.ids, spoken.ids) >= len(builder.stable(sheet.actions)) + told
 
 
 def test_an_action_prompt_names_every_action_and_choice(sheet, builder, tokenizer):
-    ids = builder.action(SAID, exchanges=(), actions=sheet.actions, done=(), max_new_tokens=ROOM).ids
-    text = tokenizer.decode(ids)
+    text = tokenizer.decode(choice(builder, sheet.actions, SAID).ids)
     for action in sheet.actions:
         assert action.name in text
         assert action.description in text
@@ -94,6 +99,40 @@ def test_an_action_prompt_names_every_action_and_choice(sheet, builder, tokenize
 
 
 SAID = "Sell me two swords."
+
+
+def test_actions_are_read_once_and_what_a_condition_hides_only_when_it_may_be_chosen(sheet, builder, tokenizer):
+    offered = sheet.actions
+    hidden = [action for action in offered if action.when is not None]
+    shown = [action for action in offered if action.when is None]
+    assert hidden
+    assert builder.listed(offered) == tuple(shown)
+    stable = builder.stable(offered)
+    text = tokenizer.decode(stable)
+    assert all(action.description in text for action in shown)
+    assert all(action.description not in text for action in hidden)
+    without, with_hidden = choice(builder, offered, actions=shown), choice(builder, offered, actions=offered)
+    assert without.ids[: len(stable)] == with_hidden.ids[: len(stable)] == stable
+    tails = [tokenizer.decode(prompt.ids[len(stable) :]) for prompt in (without, with_hidden)]
+    assert all(action.description not in tail for action in shown for tail in tails)
+    assert [action.description in tail for action in hidden for tail in tails] == [False, True] * len(hidden)
+
+
+def test_a_talk_without_actions_says_nothing_of_them(sheet, builder, tokenizer):
+    assert builder.listed(()) == ()
+    assert builder.stable(()) == builder.stable_ids
+    assert all(action.description not in tokenizer.decode(builder.stable_ids) for action in sheet.actions)
+    # Whatever a game offers, all that stands before the actions is shared.
+    assert common_prefix(builder.stable(sheet.actions), builder.stable_ids) > len(builder.stable_ids) // 2
+
+
+def test_more_actions_than_can_be_read_once_are_shown_as_a_shortlist(sheet, builder, tokenizer):
+    bell = sheet.actions[0]
+    many = tuple(bell.model_copy(update={"name": f"bell_{number}"}) for number in range(MAX_LISTED_ACTIONS + 1))
+    assert builder.listed(many) == ()
+    assert builder.stable(many) == builder.stable_ids
+    text = tokenizer.decode(choice(builder, many, actions=many[3:5]).ids)
+    assert ["bell_3:" in text, "bell_4:" in text, "bell_5:" in text] == [True, True, False]
 
 
 def test_premises_results_and_directives_are_in_the_tail(builder, tokenizer):
