@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     main_parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = main_parser.add_subparsers(dest="command", required=True)
-    defaults = Recipe(num_steps=10_000)
+    defaults = Recipe(num_steps=12_000)
     for name in ("train", "export", "evaluate", "thresholds", "generate"):
         command = commands.add_parser(name)
         command.add_argument("--data", type=Path, required=True, help="folder that holds nli/, light_repo/ and spc/")

@@ -138,6 +138,14 @@ def test_the_rate_rises_and_falls_to_zero():
     assert rates[:10] == sorted(rates[:10])
 
 
+def test_the_rate_starts_again_where_a_part_begins():
+    recipe = Recipe(num_steps=100, learning_rate=1.0, warm_up=0.1, restarts=((0.4, 0.5), (0.8, 0.25)))
+    rates = [recipe.rate_at(step) for step in range(101)]
+    assert (rates[40], rates[80], rates[100]) == (0.5, 0.25, 0.0)
+    assert max(rates[39], rates[79], rates[99]) < 0.05
+    assert [recipe.part_of(step) for step in (40, 41, 80, 81)] == [0, 1, 1, 2]
+
+
 def test_figures_of_a_known_table():
     probabilities = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.1, 0.1, 0.8]], np.float32)
     figures = measure("x", probabilities, ["entailment", "neutral", "contradiction", "neutral"])

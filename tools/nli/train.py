@@ -29,20 +29,19 @@ class Recipe:
     """What a run is made of.
 
     `num_steps` optimizer steps of `batch_size` pairs; the learning rate rises over `warm_up` (a share of the steps) to
-    `learning_rate`, falls in a line to zero at `final_from` (a share of the steps), starts again from `final_rate`
-    there and falls to zero at the last step. The best weights are those of the final part, where an exponential moving
-    average of the weights (`decay` a step; Polyak and Juditsky 1992, as Tarvainen and Valpola 2017 use it) is what is
-    scored and kept. Every
-    `steps_an_evaluation` steps the held-out slices are scored and every `pools_a_checkpoint` pools the state is
-    written; after `patience` evaluations without a better mean accuracy the run stops.
+    `learning_rate` and falls in a line to zero; at each of `restarts` (a share of the steps, a rate) it starts again.
+    From the first of these on an exponential moving average of the weights (`decay` a step; Polyak and Juditsky 1992,
+    as Tarvainen and Valpola 2017 use it) is what is scored and kept, and at each the best weights are looked for anew:
+    those of the last part are the run's. Every `steps_an_evaluation` steps the held-out slices are scored and every
+    `pools_a_checkpoint` pools the state is written; after `patience` evaluations without a better mean accuracy the
+    run stops.
     """
 
     num_steps: int
     batch_size: int = 32
     learning_rate: float = 1.5e-4
-    final_rate: float = 1e-4
-    warm_up: float = 320 / 10_000
-    final_from: float = 5200 / 10_000
+    warm_up: float = 320 / 12_000
+    restarts: tuple[tuple[float, float], ...] = ((5200 / 12_000, 1e-4), (10_000 / 12_000, 6e-5))
     decay: float = 0.998
     weight_decay: float = 0.01
     max_gradient: float = 1.0
@@ -58,15 +57,21 @@ class Recipe:
         num_warm_up = max(1, round(self.warm_up * self.num_steps))
         if step < num_warm_up:
             return self.learning_rate * (step + 1) / num_warm_up
-        restart = max(num_warm_up, self.final_step)
-        if step < restart:
-            return self.learning_rate * (restart - step) / max(1, restart - num_warm_up)
-        return self.final_rate * max(0.0, (self.num_steps - step) / max(1, self.num_steps - restart))
+        starts = [(num_warm_up, self.learning_rate), *(one for one in self.restarts_at if one[0] > num_warm_up)]
+        ends = [start for start, _ in starts[1:]] + [max(self.num_steps, starts[-1][0] + 1)]
+        for (start, rate), end in zip(starts, ends, strict=True):
+            if step < end:
+                return rate * (end - step) / (end - start)
+        return 0.0
 
     @property
-    def final_step(self) -> int:
-        """The step at which the final part begins."""
-        return round(self.final_from * self.num_steps)
+    def restarts_at(self) -> tuple[tuple[int, float], ...]:
+        """The steps of the restarts and their rates."""
+        return tuple((round(share * self.num_steps), rate) for share, rate in self.restarts)
+
+    def part_of(self, step: int) -> int:
+        """How many restarts lie before a step."""
+        return sum(start < step for start, _ in self.restarts_at)
 
 
 @dataclass
@@ -79,7 +84,7 @@ class Progress:
     num_pools: int = 0
     taken: dict[str, int] = field(default_factory=dict)
     best: float = 0.0
-    is_final: bool = False
+    part: int = 0
     evaluations_since_best: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -132,7 +137,7 @@ def train(
     stream = Stream(pairs, tokenizer, batch_size=recipe.batch_size, seed=recipe.seed)
     stream.restore(progress.taken, progress.num_pools)
     average = _Average(network, recipe.decay)
-    if progress.step > recipe.final_step:
+    if recipe.part_of(progress.step):
         average.load(last)
     slices = {
         name: random.Random(recipe.seed).sample(list(some), min(SLICE, len(some))) for name, some in held_out.items()
@@ -145,7 +150,7 @@ def train(
                 break
             losses.append(_step(network, optimizer, batch, recipe, progress.step))
             progress.step += 1
-            if progress.step > recipe.final_step:
+            if recipe.part_of(progress.step):
                 average.update()
             progress.num_pairs += len(batch.labels)
         progress.taken, progress.num_pools = dict(stream.taken), stream.num_pools
@@ -157,8 +162,8 @@ def train(
             mean = sum(accuracy.values()) / max(1, len(accuracy))
             progress.history.append({"step": progress.step, "loss": float(np.mean(losses)), "mean": mean, **accuracy})
             progress.evaluations_since_best += 1
-            if progress.step > recipe.final_step and not progress.is_final:
-                progress.best, progress.is_final = 0.0, True
+            if (part := recipe.part_of(progress.step)) > progress.part:
+                progress.best, progress.part = 0.0, part
             if mean > progress.best:
                 progress.best, progress.evaluations_since_best = mean, 0
                 save_network(average.network, best, tokenizer_file)
