@@ -44,6 +44,8 @@ from tools.tasks.sheets import sheet_of
 
 # Calls must not depend on how busy the machine is: far beyond what any turn takes.
 DEADLINE_S = 900.0
+# The function lists take up to 1,600 tokens, and are read once where they fit the stable part.
+CONTEXT_TOKENS = 4096
 ENGINE, GOLD, FIXED, NEIGHBOUR = "engine", "gold", "fixed reply, no call", "nearest neighbour"
 _console = Console(stderr=True)
 
@@ -262,6 +264,7 @@ def _config(options: argparse.Namespace) -> EngineConfig:
         device=options.device,
         threads=options.threads,
         num_slots=1,
+        max_context_tokens=CONTEXT_TOKENS,
         turn_deadline_s=DEADLINE_S,
         action_timeout_s=DEADLINE_S,
     )

@@ -30,6 +30,8 @@ from npc_engine.sheets.schema import ActionSpec, BigFive, CharacterSheet
 
 # The stable part may take this share of the context; examples beyond it are left out, then it is an error.
 MAX_STABLE_SHARE = 0.5
+# With the actions it may take this share, which leaves a talk of ten exchanges in 2,048 tokens; else they are not in it.
+MAX_STABLE_SHARE_WITH_ACTIONS = 0.7
 # Examples of each kind: enough to set the form, few enough to leave the context to the talk.
 MAX_UNKNOWN_EXAMPLES = 2
 MAX_VOICE_EXAMPLES = 6
@@ -89,7 +91,7 @@ class PromptBuilder:
         self._sheet = sheet
         self._tokenizer = tokenizer
         self._max_context_tokens = max_context_tokens
-        self._limit = limit = int(max_context_tokens * MAX_STABLE_SHARE)
+        limit = int(max_context_tokens * MAX_STABLE_SHARE)
         opening = self._message("system", self.system_text)
         greeting = self._message("assistant", sheet.greeting)
         frame = len(opening) + len(greeting)
@@ -129,7 +131,7 @@ class PromptBuilder:
             ids = self.stable_ids
             if 0 < len(free) <= MAX_LISTED_ACTIONS:
                 message = self._message("user", "\n".join(self._described(free)))
-                if len(ids) + len(message) <= self._limit:
+                if len(ids) + len(message) <= self._max_context_tokens * MAX_STABLE_SHARE_WITH_ACTIONS:
                     ids = (*self._opening, *message, *self._greeting)
             if len(self._stable) >= MAX_ACTION_SETS:
                 self._stable.pop(next(iter(self._stable)))
