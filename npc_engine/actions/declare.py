@@ -27,7 +27,7 @@ _COMMENTS = frozenset({"title", "default", "examples", "deprecated", "$schema", 
 _OBJECT_KEYS = frozenset({"type", "properties", "required", "additionalProperties", "description"}) | _COMMENTS
 _VALUE_KEYS = frozenset({"type", "enum", "const", "minimum", "maximum", "description"}) | _COMMENTS
 _ARRAY_KEYS = frozenset({"type", "items", "minItems", "maxItems", "description"}) | _COMMENTS
-_TEXT_KEYS = ("name", "description", "examples", "offer", "on_success", "on_failure")
+_TEXT_KEYS = ("name", "description", "examples", "offer", "done", "on_success", "on_failure")
 _OWN_KEYS = (*_TEXT_KEYS, "when", "confirm", "accumulate", "cost")
 
 
@@ -43,7 +43,8 @@ def declared_actions(raw: Sequence[Mapping[str, Any]]) -> tuple[ActionSpec, ...]
 
     Args:
         raw: One mapping an action: `name` and `description`, and optionally `parameters` (JSON Schema of an object),
-            `examples`, `when`, `confirm`, `offer`, `accumulate`, `cost`, `on_success`, `on_failure`, as in a sheet.
+            `examples`, `when`, `confirm`, `offer`, `accumulate`, `cost`, `done`, `on_success`, `on_failure`, as in a
+            sheet.
 
     Raises:
         InvalidAction: An action cannot be used, two have one name, or there are too many; the message names each place.

@@ -60,6 +60,7 @@ class _Acting:
         self._done: list[str] = []
         self._outcomes: list[str] = []
         self._used: dict[str, list[Any]] = {}
+        self._lines: list[str] = []
 
     async def run(self) -> AsyncGenerator[TurnEvent, None]:
         turn = self._turn
@@ -82,6 +83,8 @@ class _Acting:
             turn.trace.stage("route", f"{turn.route.value}, since no action was wanted")
         if not turn.results and turn.offer is None and turn.route is Route.TASK:
             turn.directives.append(_NOTHING_DONE)
+        if decision.obstacle is None:
+            turn.done_line = self._done_line()
         turn.trace.stage("act", "; ".join(self._outcomes) or "no action")
 
     # --- which action -----------------------------------------------------------------------------
@@ -233,6 +236,7 @@ class _Acting:
             directive = action.on_success or "Say what was done."
             self._succeeded(action, arguments)
             self._done.append(f"{wording}. Result: {outcome}.")
+            self._lines.append(self._written(action, arguments, result.result if result else None))
         else:
             outcome = f"failed: {_short(error)}"
             text = f"I have just tried this: {wording}. It {outcome}."
@@ -244,6 +248,17 @@ class _Acting:
             Premise(id=f"action:{call.call_id}", text=text, source="game", kind="action_result", score=1.0)
         )
         turn.directives.append(directive)
+
+    def _done_line(self) -> str | None:
+        """The sheet's own words, where they say all of what the line asked for and it was all done."""
+        is_all_done = all(call["status"] in ("done", "offered") for call in self._calls)
+        is_all_asked = len(self._lines) > 1 or not any(clauses(self._turn.line))
+        return " ".join(self._lines) if self._lines and all(self._lines) and is_all_done and is_all_asked else None
+
+    def _written(self, action: ActionSpec, arguments: Mapping[str, Any], result: Mapping[str, Any] | None) -> str:
+        """The sheet's own line for a success; empty where it has none that fits."""
+        values = {key: flat(value) if isinstance(value, str) else value for key, value in (result or {}).items()}
+        return self._turn.pick(action.done_lines({**values, **arguments}))
 
     def _succeeded(self, action: ActionSpec, arguments: dict[str, Any]) -> None:
         turn, record = self._turn, self._conversation.record

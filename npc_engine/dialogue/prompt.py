@@ -30,7 +30,7 @@ from npc_engine.sheets.schema import ActionSpec, BigFive, CharacterSheet
 
 # The stable part may take this share of the context; examples beyond it are left out, then it is an error.
 MAX_STABLE_SHARE = 0.5
-# With the actions it may take this share, which leaves a talk of ten exchanges in 2,048 tokens; else they are not in it.
+# With the actions it may take this share, which leaves ten exchanges of 2,048 tokens; else they are not in it.
 MAX_STABLE_SHARE_WITH_ACTIONS = 0.7
 # Examples of each kind: enough to set the form, few enough to leave the context to the talk.
 MAX_UNKNOWN_EXAMPLES = 2

@@ -373,6 +373,7 @@ class Turn:
         self.offer: Choice | None = None
         self.results: list[Premise] = []
         self.done_actions: list[str] = []
+        self.done_line: str | None = None  # the sheet's own words for what was done
         self.closing = ""  # said after the reply: the sheet's offer of what follows a success
         self.directives: list[str] = []
         # speak

@@ -93,7 +93,7 @@ class _Written:
 
 
 def _written(turn: Turn) -> _Written | None:
-    """A refusal, an action's offer, or what the character says on a topic that she knows nothing of.
+    """A refusal, an action's offer, what is said when it is done, or what is said on a topic that she knows nothing of.
 
     To an attack, and to what is outside her world, no word of a model is said.
     """
@@ -104,6 +104,8 @@ def _written(turn: Turn) -> _Written | None:
     if turn.offer is not None and turn.offer.action is not None and not turn.closing:
         line = turn.offer.action.offer_line(turn.offer.arguments)
         return _Written(f"offer of {turn.offer.action.name}", line) if line else None
+    if turn.done_line is not None:
+        return _Written(f"done: {', '.join(turn.done_actions)}", turn.done_line)
     topic = turn.grounding.unknown_topic
     if topic is None or turn.results:
         return None

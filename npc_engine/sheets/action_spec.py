@@ -22,6 +22,8 @@ NO_ACTION = "none"
 CONFIRM = "confirm"
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 MAX_ITEMS = 8
+# A value of a result that is longer is no word to put into a line.
+MAX_SAID_CHARS = 80
 MAX_CHOICES = 500
 Identifier = Annotated[
     str, StringConstraints(strict=True, pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=MAX_NAME_CHARS)
@@ -100,6 +102,12 @@ class ActionSpec(Model):
     cost: Annotated[Number, Field(ge=0)] | None = Field(
         None, description="What one call costs, in the game's own unit; handed on in `action_call`."
     )
+    done: tuple[Line, ...] = Field(
+        (),
+        max_length=8,
+        description="What the character says when the game reports success, one of them; `{item}` stands for the "
+        "argument or the value of the game's result of that name. Where a value is missing, the model words it.",
+    )
     on_success: Note | None = Field(None, description="How to word the result when the game reports success.")
     on_failure: Note | None = Field(None, description="How to word it when the game refuses or reports an error.")
 
@@ -109,9 +117,27 @@ class ActionSpec(Model):
             return None
         return PLACEHOLDER.sub(lambda match: _spoken(arguments.get(match[1], match[0])), self.offer)
 
+    def done_lines(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """The `done` lines whose values are all there, with them put in; those first that name the most.
+
+        Args:
+            values: The arguments and what the game answered; only plain values can be said.
+        """
+        said = {name: _spoken(value) for name, value in values.items() if _is_sayable(value)}
+        usable = [line for line in self.done if set(PLACEHOLDER.findall(line)) <= said.keys()]
+        most = max((len(set(PLACEHOLDER.findall(line))) for line in usable), default=0)
+        best = [line for line in usable if len(set(PLACEHOLDER.findall(line))) == most]
+        return tuple(PLACEHOLDER.sub(lambda match: said[match[1]], line) for line in best)
+
 
 def _spoken(value: Any) -> str:
     return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _is_sayable(value: Any) -> bool:
+    if isinstance(value, list):
+        return 0 < len(value) <= MAX_ITEMS and all(_is_sayable(one) and not isinstance(one, list) for one in value)
+    return isinstance(value, (int, float)) or (isinstance(value, str) and 0 < len(value) <= MAX_SAID_CHARS)
 
 
 class Procedure(Model):

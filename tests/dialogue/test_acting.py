@@ -383,3 +383,70 @@ async def test_a_price_that_was_looked_up_bears_out_no_sale(tmp_path, opened):
         assert "Here is your dagger." not in heard.end.text
         talk = await game.hear("Good day to you.")
     assert "Here is your dagger." not in talk.end.text
+
+
+# --- the sheet's own words for what was done -------------------------------------------------------
+
+DONE = ("    cost: 5\n", "    cost: 5\n    done: ['{quantity} {item} for {paid}, then.', Sold.]\n")
+RUNG = ("    examples: [Ring the brass bell now]\n", "    examples: [Ring the brass bell now]\n    done: [It rang.]\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"paid": "9 crowns"}, "1 dagger for 9 crowns, then."),
+        ({"paid": 9}, "1 dagger for 9, then."),
+        # What cannot be said in a word is as if it were not there.
+        ({"paid": {"crowns": 9}}, "Sold."),
+        ({"paid": "x" * 81}, "Sold."),
+        ({"paid": None}, "Sold."),
+        ({"ok": True}, "Sold."),
+        # A value of the game's is one line of text, and no argument of the call.
+        ({"paid": "9\n[crowns]", "item": "crown"}, "1 dagger for 9 [crowns], then."),
+    ],
+)
+async def test_a_success_is_said_in_the_sheets_own_words(answer, said, tmp_path, opened):
+    async with opened(shop(tmp_path, "", DONE), SELLER, answers={"sell_item": answer}) as game:
+        heard = await game.hear("Sell me one dagger please")
+    assert heard.end.text == said
+    assert heard.end.source == "fallback"
+    assert game.calls == [("sell_item", {"item": "dagger", "quantity": 1})]
+
+
+async def test_without_all_values_the_model_words_it(tmp_path, opened):
+    one = (DONE[0], DONE[1].replace(", Sold.", ""))
+    async with opened(shop(tmp_path, "", one), SELLER) as game:
+        heard = await game.hear("Sell me one dagger please")
+    assert heard.end.text == "".join(SAYS)
+
+
+@pytest.mark.parametrize("answer", [ValueError("sold out"), None])
+async def test_what_failed_is_never_said_in_them(answer, tmp_path, opened):
+    answers = {"sell_item": answer}
+    async with opened(shop(tmp_path, "", DONE), SELLER, answers=answers, action_timeout_s=0.05) as game:
+        heard = await game.hear("Sell me one dagger please")
+    assert heard.end.text == "".join(SAYS)
+
+
+async def test_two_calls_are_said_together_or_not_at_all(tmp_path, opened):
+    line = "Sell me one dagger please, and then ring the brass bell now"
+    answers = {"sell_item": {"paid": 9}}
+    async with opened(shop(tmp_path, "", DONE, RUNG), BOTH, answers=answers) as game:
+        both = await game.hear(line)
+    async with opened(shop(tmp_path, "", DONE), BOTH, answers=answers) as game:
+        one = await game.hear(line)
+    async with opened(shop(tmp_path, "", DONE, RUNG), SELLER, answers=answers) as game:
+        # Nothing came of the other thing that was asked for: the model sees to it.
+        half = await game.hear("Sell me one dagger please, and then tell me of your mill")
+    assert [heard.end.text for heard in (both, one, half)] == [
+        "It rang. 1 dagger for 9, then.",  # in the order of the calls
+        "".join(SAYS),
+        "".join(SAYS),
+    ]
+
+
+async def test_what_a_rule_offers_next_follows_them(tmp_path, opened):
+    answers = {"sell_item": {"paid": 9}}
+    async with opened(shop(tmp_path, WEAR_NEXT, DONE), SELLER, answers=answers) as game:
+        heard = await game.hear("Sell me one dagger please")
+    assert heard.end.text == "1 dagger for 9, then. Shall I strap the dagger on for you?"

@@ -229,5 +229,7 @@ def _is_spoken(path: KeyPath) -> bool:
             return True
         case ("voice", "examples", _, "character") | ("unknown_topics", _, "lines", _) | ("actions", _, "offer"):
             return True
+        case ("actions", _, "done", _):
+            return True
         case _:
             return False
