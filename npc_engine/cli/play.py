@@ -22,6 +22,10 @@ def play(
         str | None, typer.Argument(help="A character's id, such as hesta; the page needs none.", show_default=False)
     ] = None,
     *,
+    with_: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="Somebody else who is there, by id; may be given again.", show_default=False),
+    ] = None,
     endpoint: Annotated[
         str | None,
         typer.Option(help="A running server, such as tcp://127.0.0.1:5570; else one is started in this process."),
@@ -41,6 +45,7 @@ def play(
 ) -> None:
     """Talk to a character. Lines that begin with / are commands; /help lists them. Pipes work too.
 
+    With --with there are several: each hears what is said to the others, and a line is meant for whom it names.
     With --web a browser on this machine talks to every loaded character, and shows each reply's trace beside it.
     """
     from npc_engine.config import load_config
@@ -49,6 +54,8 @@ def play(
         raise typer.BadParameter("--web serves its page from an engine of its own; leave --endpoint out")
     if endpoint is not None and (model or device or threads):
         raise typer.BadParameter("--model, --device and --threads are the server's own; leave them or --endpoint out")
+    if web and with_:
+        raise typer.BadParameter("the page talks to one character at a time; leave --with or --web out")
     if not web and character is None:
         raise typer.BadParameter("name a character, such as hesta, or give --web", param_hint="CHARACTER")
     by_hand: dict[str, Any] = {"action_timeout_s": HAND_TIMEOUT_S, "turn_deadline_s": 2 * HAND_TIMEOUT_S}
@@ -64,7 +71,7 @@ def play(
         _web(settings, port)
         return
     assert character is not None
-    _terminal(settings, character, endpoint=endpoint, player=player, seed=seed, game=game)
+    _terminal(settings, character, endpoint=endpoint, player=player, others=with_ or (), seed=seed, game=game)
 
 
 def _terminal(

@@ -36,6 +36,37 @@ def test_a_talk_with_a_running_server(command, stubs, mara_file, monkeypatch):
     assert "That is forty crowns." in out
 
 
+def test_a_piped_talk_with_two(command, stubs, mara_file, monkeypatch):
+    tobin = mara_file.read_text(encoding="utf-8").replace("id: mara", "id: tobin").replace("Mara Holt", "Tobin Reed")
+    (mara_file.parent / "tobin.yaml").write_text(tobin, encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", io.StringIO("Tobin, what does a sword cost?\n/who\n/why Tobin\n"))
+    options = ("--with", "tobin", "--sheets", mara_file.parent, "--seed", "1")
+    code, out, _ = command("play", "mara", *options)
+    assert code == 0
+    assert out.splitlines()[:3] == [
+        "Mara Holt: Come in.", "Tobin Reed: Come in.", "Tobin Reed: That is forty crowns. Good iron never lies.",
+    ]  # fmt: skip
+    assert "Tobin Reed has just said to Traveller: That is forty crowns." in out
+    assert "A sword costs forty crowns." in out
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        (["maria"], "NPC301: no character 'maria'"),
+        (["mara"], "NPC300: mara is named twice"),
+        (["tobin", "tobin"], "NPC301: no character 'tobin'"),
+    ],
+)
+def test_who_cannot_be_there(command, stubs, mara_file, monkeypatch, others, told):
+    monkeypatch.setattr("sys.stdin", io.StringIO("Hello.\n"))
+    named = [part for one in others for part in ("--with", one)]
+    code, out, err = command("play", "mara", *named, "--sheets", mara_file)
+    assert (code, out) == (1, "")
+    assert told in err
+    assert "hint: " in err
+
+
 def test_nobody_of_that_name(command, stubs, mara_file, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("Hello.\n"))
     code, _, err = command("play", "maria", "--sheets", mara_file)
@@ -59,6 +90,8 @@ def test_wrong_settings_are_told_before_anything_is_loaded(command, stubs, mara_
         (["--web", "--endpoint", "tcp://127.0.0.1:1"], "leave --endpoint out"),
         (["mara", "--endpoint", "tcp://127.0.0.1:1", "--model", "tiny"], "are the server's own"),
         (["mara", "--game", "chess"], "--game"),
+        (["mara", "--web", "--with", "tobin"], "leave --with or --web out"),
+        (["--with", "tobin"], "name a character"),
         (["mara", "--seed", "-1"], "--seed"),
         (["--web", "--port", "70000"], "--port"),
     ],

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from npc_engine.errors import ConnectionLost, RequestError, UnknownCharacter
 from npc_engine.playtest.terminal import GameKind, parse_state, talk
-from npc_engine.playtest.terminal.commands import help_text
+from npc_engine.playtest.terminal.commands import COMMANDS, help_text
 from tests.talk import CALL_RING, RING
 
 
@@ -73,7 +73,7 @@ def test_an_action_that_is_no_trade_is_done(client, typed):
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ("/help", help_text()),
+        ("/help", help_text(COMMANDS)),
         ("/dance", "NPC300: unknown command /dance"),
         ("/event", "NPC300: /event needs TEXT"),
         ("/state", "told so far: nothing"),

@@ -87,11 +87,11 @@ class Scene:
         """Open a conversation with each, in order; they greet.
 
         Args:
-            characters: Ids of those who are there from the beginning, at least two.
-            absent: Ids of those who come later, by `join`.
+            characters: Ids of those who are there from the beginning.
+            absent: Ids of those who come later, by `join`; with the others at least two.
 
         Raises:
-            RequestError: Fewer than two, or one of them twice.
+            RequestError: Fewer than two in all, or one of them twice.
             UnknownCharacter: The server has no such character.
             NpcEngineError: A conversation was not opened. In every case nothing is left open.
         """
@@ -102,10 +102,8 @@ class Scene:
                 raise _unknown(one, names)
             if one in everybody[:index]:
                 raise RequestError(f"{one} is named twice", hint="a scene has each character once")
-        if len(characters) < 2:
-            raise RequestError(
-                "a scene needs two characters who are there", hint="open a conversation to talk to one alone"
-            )
+        if len(everybody) < 2:
+            raise RequestError("a scene needs two characters", hint="open a conversation to talk to one alone")
         self.members = [Member(id=one, name=names[one]) for one in everybody]
         try:
             for one in characters:

@@ -1,4 +1,4 @@
-"""A talk in the terminal: streaming, what each reply used and took, and commands that play the game's part."""
+"""A talk in the terminal, with one character or several: streaming, what each reply used, the game's part."""
 
 from npc_engine.playtest.terminal.game import GameKind
 from npc_engine.playtest.terminal.loop import talk

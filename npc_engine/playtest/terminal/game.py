@@ -117,6 +117,17 @@ class NoGame:
         raise ActionFailed(f"this game has no action {call.name}")
 
 
+def call_line(call: ActionCall) -> str:
+    """A call as the terminal shows it."""
+    arguments = ", ".join(f"{key}={value}" for key, value in call.arguments.items())
+    return f"[game] {call.name}({arguments}) is called"
+
+
+def outcome_line(outcome: dict[str, Any] | str) -> str:
+    """What a call came to as the terminal shows it: a result, or the reason of a refusal."""
+    return f"[game] refused: {outcome}" if isinstance(outcome, str) else f"[game] -> {outcome}"
+
+
 def make_game(kind: GameKind, ask: Ask) -> Game:
     """The game of that kind."""
     match kind:

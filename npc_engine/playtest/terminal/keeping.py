@@ -96,6 +96,15 @@ def save_talk(path: Path, said: Sequence[Said], *, name: str, player: str, greet
             lines += [f"[game] event {event}" for event in one.events]
             lines += [f"{player}: {one.heard.line}", f"{name}: {one.heard.reply}", ""]
         text = "\n".join(lines)
+    write_new(path, text)
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that is not there yet.
+
+    Raises:
+        ReportNotWritten: It exists, or cannot be written.
+    """
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text if text.endswith("\n") else f"{text}\n")
@@ -111,17 +120,18 @@ def _as_data(said: Sequence[Said], *, name: str, player: str, greeting: str) -> 
         "player": player,
         "greeting": greeting,
         "turns": [
-            {
-                "state": one.changes,
-                "events": one.events,
-                "line": one.heard.line,
-                "reply": one.heard.reply,
-                "actions": [{"name": call.name, "arguments": call.arguments} for call in one.heard.actions],
-                "results": one.results,
-                "first_word_s": round(one.heard.time_to_first_token_s, 3),
-                "total_s": round(one.heard.total_s, 3),
-                "trace": one.heard.trace,
-            }
-            for one in said
+            {"state": one.changes, "events": one.events, "results": one.results, **turn_data(one.heard)} for one in said
         ],
+    }
+
+
+def turn_data(heard: HeardTurn) -> dict[str, Any]:
+    """A turn as plain data."""
+    return {
+        "line": heard.line,
+        "reply": heard.reply,
+        "actions": [{"name": call.name, "arguments": call.arguments} for call in heard.actions],
+        "first_word_s": round(heard.time_to_first_token_s, 3),
+        "total_s": round(heard.total_s, 3),
+        "trace": heard.trace,
     }

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from npc_engine.client.blocking import Client
 from npc_engine.errors import ConnectionLost, NpcEngineError
-from npc_engine.playtest.terminal.commands import NAMES, Desk, run_command
+from npc_engine.playtest.terminal.commands import COMMANDS
+from npc_engine.playtest.terminal.desk import Desk, run_command, show_greetings
 from npc_engine.playtest.terminal.game import GameKind, make_game
 from npc_engine.playtest.terminal.reading import Lines, standard_input
+from npc_engine.playtest.terminal.scene_commands import SCENE_COMMANDS
+from npc_engine.playtest.terminal.scene_session import SceneSession
 from npc_engine.playtest.terminal.session import Session
 
 
@@ -19,6 +24,7 @@ def talk(
     character: str,
     *,
     player: str,
+    others: Sequence[str] = (),
     console: Console | None = None,
     seed: int | None = None,
     game: GameKind = GameKind.STUB,
@@ -32,6 +38,7 @@ def talk(
         client: Connected.
         character: The character's id.
         player: The player's name.
+        others: Ids of further characters who are there: the talk is a scene, over a connection of its own.
         console: Where everything is shown.
         seed: What the first line draws by, the next one by the next number; None leaves it to the server.
         game: Who answers actions.
@@ -40,14 +47,26 @@ def talk(
         lines: What is typed; standard input where none is given.
 
     Raises:
-        NpcEngineError: The character is not loaded; or the server is gone and nobody sits there to go on.
+        NpcEngineError: A character is not loaded; or the server is gone and nobody sits there to go on.
     """
     console = console or Console(highlight=False)
-    lines = lines or standard_input(NAMES, history)
-    session = Session(client, character, player=player, game=make_game(game, lines.ask), console=console, seed=seed)
-    desk = Desk(session=session, console=console, scenarios=scenarios or Path("scenarios") / f"{character}.yaml")
+    commands = SCENE_COMMANDS if others else COMMANDS
+    lines = lines or standard_input((*commands, "/quit"), history)
+    the_game = make_game(game, lines.ask)
+    session: Session | SceneSession
+    if others:
+        everybody = (character, *others)
+        session = SceneSession(client.address, everybody, player=player, game=the_game, console=console, seed=seed)
+    else:
+        session = Session(client, character, player=player, game=the_game, console=console, seed=seed)
+    kept = scenarios or Path("scenarios") / f"{character}.yaml"
+    _run(Desk(session=session, console=console, scenarios=kept, commands=commands), lines)
+
+
+def _run(desk: Desk[Any], lines: Lines) -> None:
+    session, console = desk.session, desk.console
     try:
-        console.print(f"{session.name}: {session.greeting}", style="bold", markup=False)
+        show_greetings(session, console)
         if lines.is_interactive:
             console.print("  /help lists the commands; Ctrl+C stops a reply, Ctrl+D leaves", style="dim")
         for line in lines:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from npc_engine.client.blocking import Client, Conversation
 from npc_engine.client.turn import ActionFailed
-from npc_engine.errors import ConnectionLost, NothingToUndo, UnknownActionCall, UnknownCharacter
+from npc_engine.errors import ConnectionLost, NothingToUndo, RequestError, UnknownActionCall, UnknownCharacter
 from npc_engine.playtest.heard import HeardTurn, figures, follow
-from npc_engine.playtest.terminal.game import Game
-from npc_engine.playtest.terminal.keeping import Said
+from npc_engine.playtest.terminal.game import Game, call_line, outcome_line
+from npc_engine.playtest.terminal.keeping import Said, save_bad_talk, save_talk
 from npc_engine.protocol.messages import MAX_SEED, ActionCall, ControlsSet, Token
 from npc_engine.sheets.conditions import GameState
 
@@ -66,6 +67,11 @@ class Session:
         return self.said[-1] if self.said else None
 
     @property
+    def greetings(self) -> list[tuple[str, str]]:
+        """Who said what first."""
+        return [(self.name, self.greeting)]
+
+    @property
     def everything(self) -> list[Said]:
         """Also the turns of talks that a lost connection ended."""
         return [*self._before_loss, *self.said]
@@ -82,6 +88,29 @@ class Session:
         for one in (*self.said, self._pending):
             changes |= one.changes
         return changes
+
+    def heard(self, who: str = "") -> HeardTurn | None:
+        """The last turn; None before the first.
+
+        Raises:
+            RequestError: Somebody else is meant.
+        """
+        if who and who.casefold() not in (self.character, self.name.casefold(), self.name.split()[0].casefold()):
+            raise RequestError(f"{who[:60]} is not here", hint=f"you talk to {self.name} alone")
+        return self.last.heard if self.last else None
+
+    def save(self, path: Path) -> int:
+        """Write the talk; returns the number of its turns.
+
+        Raises:
+            ReportNotWritten: The file exists, or cannot be written.
+        """
+        save_talk(path, self.everything, name=self.name, player=self.player, greeting=self.greeting)
+        return len(self.everything)
+
+    def keep_bad(self, path: Path, wrong: str) -> str:
+        """Keep the talk as a scenario in this file; returns its name. Raises as `save_bad_talk`."""
+        return save_bad_talk(path, self.said, character=self.character, wrong=wrong, state=self.opening_state)
 
     def close(self) -> None:
         """End the conversation."""
@@ -177,13 +206,12 @@ class Session:
         self.controls = {name: value for name, value in now.controls.items() if value is not None}
         return now
 
-    def become(self, player: str) -> str:
-        """Go on as another player, in a talk of its own; the state and controls stay. Returns the greeting."""
+    def become(self, player: str) -> None:
+        """Go on as another player, in a talk of its own, which greets; the state and controls stay."""
         self.close()
         self._opening, self._before_loss = self.state, []
         self.player, self.said, self._pending = player, [], Said(HeardTurn(line=""))
         self.greeting = self._open().greeting
-        return self.greeting
 
     def lose(self) -> None:
         """The connection is gone; the next line connects anew. What was said is kept."""
@@ -224,8 +252,7 @@ class Session:
             return work()
 
     def _answer(self, talk: Conversation, call: ActionCall, said: Said) -> None:
-        arguments = ", ".join(f"{key}={value}" for key, value in call.arguments.items())
-        self._game(f"{call.name}({arguments}) is called")
+        self._show(call_line(call))
         outcome: dict[str, Any] | str
         try:
             outcome = self.game.run(call)
@@ -237,10 +264,10 @@ class Session:
             else:
                 talk.answer(call, outcome)
         except UnknownActionCall:
-            self._game("answered too late: the turn went on without it")
+            self._show("[game] answered too late: the turn went on without it")
             return
         said.results.append(outcome)
-        self._game(f"refused: {outcome}" if isinstance(outcome, str) else f"-> {outcome}")
+        self._show(outcome_line(outcome))
 
-    def _game(self, text: str) -> None:
-        self._console.print(f"  [game] {text}", style="yellow", markup=False)
+    def _show(self, text: str) -> None:
+        self._console.print(f"  {text}", style="yellow", markup=False)
