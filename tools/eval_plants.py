@@ -30,7 +30,8 @@ from npc_engine.playtest.compare import compare
 from npc_engine.playtest.results import Head, open_results
 from npc_engine.playtest.running import have_talks
 from npc_engine.playtest.scenarios.loading import Cast, load_casts, load_scenarios, scenario_path
-from npc_engine.playtest.scores.scoring import Scored, score_all
+from npc_engine.playtest.scores.scored import Scored
+from npc_engine.playtest.scores.scoring import score_all
 from npc_engine.playtest.scores.summary import verdicts
 from npc_engine.playtest.talks import Talk, TalkRecord, scenario_talks
 from npc_engine.sheets.library import shipped_sheets_dir

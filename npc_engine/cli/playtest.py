@@ -1,4 +1,4 @@
-"""`npc-engine playtest`: scenarios, simulated players, attacks, comparisons and reports, without a page."""
+"""`npc-engine playtest`: scenarios, simulated players, attacks, scenes, comparisons and reports, without a page."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import typer
 if TYPE_CHECKING:
     from npc_engine.cli.playtest_session import Session
     from npc_engine.config import EngineConfig
-    from npc_engine.playtest.scores.scoring import Scored
+    from npc_engine.playtest.scores.scored import Scored
 
 app = typer.Typer(
-    help="Play characters without a game: scenarios, simulated players, attacks; scores, reports, comparisons.",
+    help="Play characters without a game: scenarios, simulated players, attacks, scenes; scores, comparisons.",
     no_args_is_help=True,
 )
 
@@ -197,6 +197,45 @@ def redteam(
     if wrong:
         _save_successes(wrong, {cast.sheet.id: cast.path for cast in casts}, None if save else out)
         raise typer.Exit(1)
+
+
+@app.command()
+def scenes(
+    paths: Paths = None,
+    *,
+    number: Annotated[int, typer.Option("--scenes", min=1, max=64, help="Scenes a character and seed.")] = 3,
+    endpoint: Endpoint = None,
+    model: Model = None,
+    guard: Guard = None,
+    device: Device = None,
+    threads: Threads = None,
+    temperature: Temperature = None,
+    seeds: Seeds = None,
+    only: Only = None,
+    at_once: AtOnce = 4,
+    out: Out = Path("playtest-scenes"),
+    fresh: Fresh = False,
+    nli: NliName = None,
+) -> None:
+    """Put characters together in pairs, and score whether one takes over what the other says or who it is.
+
+    Partners and questions are drawn by seed from the questions beside the sheets.
+    """
+    from npc_engine.cli.playtest_session import casts_of, chosen
+    from npc_engine.playtest.players.public_view import public_view
+    from npc_engine.playtest.scene.plan import scene_talks
+
+    casts = casts_of(paths or [])
+    if len(casts) < 2:
+        raise typer.BadParameter("a scene needs two characters: name two sheets, or their folder", param_hint="PATHS")
+    sheets = {cast.sheet.id: cast.sheet for cast in casts}
+    views = [public_view(cast.sheet, sheets_dir=cast.path.parent) for cast in casts]
+    planned = scene_talks(sheets, views, seeds=parse_seeds(seeds) or (1,), scenes=number)
+    if not planned:
+        raise typer.BadParameter("there is nothing to ask: no questions lie beside these sheets", param_hint="PATHS")
+    config = _config(model=model, guard=guard, device=device, threads=threads, temperature=temperature)
+    session = _session("scenes", config, endpoint=endpoint, out=out, at_once=at_once, fresh=fresh, nli=nli)
+    _play(session, casts, chosen(planned, only or []))
 
 
 @app.command()

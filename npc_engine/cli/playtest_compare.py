@@ -18,7 +18,8 @@ from npc_engine.playtest.report.machine import write_whole
 from npc_engine.playtest.report.terminal import print_comparison
 from npc_engine.playtest.results import read_results
 from npc_engine.playtest.scenarios.loading import Cast
-from npc_engine.playtest.scores.scoring import Scored, score_all
+from npc_engine.playtest.scores.scored import Scored
+from npc_engine.playtest.scores.scoring import score_all
 from npc_engine.playtest.talks import scenario_talks
 from npc_engine.sheets.loader import SHEET_SUFFIXES
 

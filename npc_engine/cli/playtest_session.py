@@ -24,7 +24,8 @@ from npc_engine.playtest.report.terminal import print_run
 from npc_engine.playtest.results import Head, Results, open_results
 from npc_engine.playtest.running import Pace, have_talks
 from npc_engine.playtest.scenarios.loading import Cast, load_casts
-from npc_engine.playtest.scores.scoring import Scored, score_all
+from npc_engine.playtest.scores.scored import Scored
+from npc_engine.playtest.scores.scoring import score_all
 from npc_engine.playtest.talks import Talk
 from npc_engine.sheets.library import shipped_sheets_dir
 
@@ -86,7 +87,7 @@ def chosen(talks: Sequence[Talk], only: Sequence[str]) -> list[Talk]:
         if not patterns
         or any(
             fnmatchcase(text.casefold(), pattern)
-            for text in (talk.name, talk.group, talk.character)
+            for text in (talk.name, talk.group, *talk.cast)
             for pattern in patterns
         )
     ]
@@ -101,7 +102,7 @@ def play(session: Session, casts: Sequence[Cast], talks: Sequence[Talk]) -> tupl
     Raises:
         NpcEngineError: The server is gone, or the disk is full; finished talks are kept.
     """
-    used = {talk.character for talk in talks}
+    used = {one for talk in talks for one in talk.cast}
     casts = [cast for cast in casts if cast.sheet.id in used]
     sheets = {cast.sheet.id: cast.sheet for cast in casts}
     head = Head(schema="npc-engine/playtest@1", label=session.label, settings=session.settings, sheets=sheets)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npc_engine.playtest.scores.definitions import SCORES, Score
-from npc_engine.playtest.scores.scoring import Scored
+from npc_engine.playtest.scores.scored import Scored
 
 RESAMPLES = 4_000
 # Family-wise error rate over all scores of a comparison.

@@ -19,6 +19,7 @@ class HeardTurn:
     Attributes:
         line: What the player said.
         reply: The whole reply.
+        sentences: The same by sentence.
         actions: The actions the game was asked for.
         time_to_first_token_s: To the first piece of speech.
         time_to_first_sentence_s: To the first whole sentence.
@@ -28,6 +29,7 @@ class HeardTurn:
 
     line: str
     reply: str = ""
+    sentences: list[str] = field(default_factory=list)
     actions: list[ActionCall] = field(default_factory=list)
     time_to_first_token_s: float = 0.0
     time_to_first_sentence_s: float = 0.0
@@ -57,6 +59,7 @@ class HeardTurn:
                 self.reply += event.text
                 self.time_to_first_token_s = self.time_to_first_token_s or elapsed_s
             case Sentence():
+                self.sentences.append(event.text)
                 self.time_to_first_sentence_s = self.time_to_first_sentence_s or elapsed_s
             case ActionCall():
                 self.actions.append(event)

@@ -11,10 +11,13 @@ from typing import Any
 from npc_engine.client.asynchronous import AsyncClient, AsyncConversation
 from npc_engine.client.turn import ActionFailed
 from npc_engine.errors import ConnectionLost, NpcEngineError, RequestError, RequestTimeout
+from npc_engine.playtest.heard import HeardTurn
 from npc_engine.playtest.results import Results
 from npc_engine.playtest.scenarios.schema import Step
+from npc_engine.playtest.scene import Scene
+from npc_engine.playtest.scene.plan import SceneStep
 from npc_engine.playtest.talks import ActionRecord, Talk, TalkRecord, TurnRecord
-from npc_engine.protocol.messages import ActionCall, Sentence, TurnEnd
+from npc_engine.protocol.messages import ActionCall
 
 PLAYER_NAME = "Traveller"
 DONE = {"done": True}
@@ -103,26 +106,63 @@ def _first(errors: BaseExceptionGroup[Any]) -> NpcEngineError:
 
 async def _have(client: AsyncClient, talk: Talk, on_turn: Callable[[], None]) -> TalkRecord:
     turns: list[TurnRecord] = []
-    game = _Game()
     try:
-        conversation = await client.open(
-            talk.character,
-            # A player of its own, so that nothing remembered of another talk gets in.
-            player_id=f"playtest {talk.digest} {talk.repeat}",
-            player_name=PLAYER_NAME,
-            state=talk.state.model_dump(mode="json", exclude_defaults=True),
-            on_action=game.run,
-        )
-        async with conversation:
-            while (step := await talk.player.next_step(turns)) is not None:
-                game.step = step
-                turns.append(await _turn(conversation, step, seed=turn_seed(talk.seed, len(turns))))
-                on_turn()
+        if talk.others:
+            await _have_scene(client, talk, turns, on_turn)
+        else:
+            await _have_talk(client, talk, turns, on_turn)
     except (ConnectionLost, RequestTimeout):
         raise
     except RequestError as error:
         return talk.record(turns, error=f"{error.code}: {error.message}")
     return talk.record(turns)
+
+
+async def _have_talk(client: AsyncClient, talk: Talk, turns: list[TurnRecord], on_turn: Callable[[], None]) -> None:
+    game = _Game()
+    conversation = await client.open(
+        talk.character,
+        player_id=_player_id(talk),
+        player_name=PLAYER_NAME,
+        state=talk.state.model_dump(mode="json", exclude_defaults=True),
+        on_action=game.run,
+    )
+    async with conversation:
+        while (step := await talk.player.next_step(turns)) is not None:
+            game.step = step
+            turns.append(await _turn(conversation, step, seed=turn_seed(talk.seed, len(turns))))
+            on_turn()
+
+
+async def _have_scene(client: AsyncClient, talk: Talk, turns: list[TurnRecord], on_turn: Callable[[], None]) -> None:
+    """Each line has one answer: nobody goes on by himself, so that every reply is one that was asked for."""
+    game = _Game()
+    scene = Scene(
+        client,
+        player_id=_player_id(talk),
+        player_name=PLAYER_NAME,
+        state=talk.state.model_dump(mode="json", exclude_defaults=True),
+        on_action=lambda _, call: game.run(call),
+        max_chain=0,
+    )
+    async with scene:
+        await scene.begin(talk.cast)
+        while (step := await talk.player.next_step(turns)) is not None:
+            game.step = step
+            async for _ in scene.say(step.say, seed=turn_seed(talk.seed, len(turns))):
+                pass
+            reply = scene.rounds[-1].replies[-1]
+            if reply.error is not None:
+                raise reply.error
+            probe = step.probe if isinstance(step, SceneStep) else None
+            update = {"speaker": reply.member, "probe": probe}
+            turns.append(turn_record(reply.heard, step).model_copy(update=update))
+            on_turn()
+
+
+def _player_id(talk: Talk) -> str:
+    """A player of its own, so that nothing remembered of another talk gets in."""
+    return f"playtest {talk.digest} {talk.repeat}"
 
 
 def turn_seed(seed: int, turn: int) -> int:
@@ -139,31 +179,29 @@ async def _turn(conversation: AsyncConversation, step: Step, *, seed: int) -> Tu
         await conversation.set_state(changes)
     if step.event:
         await conversation.world_event(step.event)
+    heard = HeardTurn(line=step.say)
     begun = time.perf_counter()
-    first_s, sentences, actions, end = 0.0, [], [], None
     async for event in conversation.say(step.say, seed=seed):
-        match event:
-            case Sentence():
-                first_s = first_s or time.perf_counter() - begun
-                sentences.append(event.text)
-            case ActionCall():
-                actions.append(ActionRecord(name=event.name, arguments=dict(event.arguments)))
-            case TurnEnd():
-                end = event
-    assert end is not None  # a turn that does not end raises
+        heard.count(event, time.perf_counter() - begun)
+    return turn_record(heard, step, changes=changes)
+
+
+def turn_record(heard: HeardTurn, step: Step, *, changes: Mapping[str, Any] | None = None) -> TurnRecord:
+    """A turn that was heard to its end, as results keep it."""
+    assert heard.end is not None  # a turn that does not end raises
     return TurnRecord(
         line=step.say,
         expected=step.expected,
-        reply=end.text,
-        sentences=tuple(sentences),
-        source=end.source,
-        finish_reason=end.finish_reason,
-        first_sentence_s=round(first_s, 4),
-        total_s=round(time.perf_counter() - begun, 4),
-        actions=tuple(actions),
-        state=dict(changes),
+        reply=heard.end.text,
+        sentences=tuple(heard.sentences),
+        source=heard.end.source,
+        finish_reason=heard.end.finish_reason,
+        first_sentence_s=round(heard.time_to_first_sentence_s, 4),
+        total_s=round(heard.total_s, 4),
+        actions=tuple(ActionRecord(name=one.name, arguments=dict(one.arguments)) for one in heard.actions),
+        state=dict(changes or {}),
         event=step.event,
-        trace={name: value for name, value in end.trace.items() if name not in _LEFT_OUT},
+        trace={name: value for name, value in heard.trace.items() if name not in _LEFT_OUT},
     )
 
 

@@ -16,8 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from npc_engine.playtest.scenarios.schema import Expected, Scenario, Step
 from npc_engine.sheets.conditions import GameState
 
-Suite = Literal["scenarios", "players", "redteam"]
-SUITES: tuple[Suite, ...] = ("scenarios", "players", "redteam")
+Suite = Literal["scenarios", "players", "redteam", "scenes"]
+SUITES: tuple[Suite, ...] = ("scenarios", "players", "redteam", "scenes")
+# What a line of a scene is for: to be answered by the other one; to see whether the character repeats that as its own,
+# whether it takes itself for the other one, and what it makes of what it heard.
+Probe = Literal["told", "conformity", "impersonation", "hearsay"]
 
 
 class _Record(BaseModel):
@@ -48,6 +51,8 @@ class TurnRecord(_Record):
         state: Names of the state that changed before the line.
         event: What the character learnt before the line.
         trace: The turn's trace, without the prompt.
+        speaker: In a scene, the id of who answered; empty for the talk's character.
+        probe: In a scene, what the line is for.
     """
 
     line: str
@@ -62,6 +67,8 @@ class TurnRecord(_Record):
     state: dict[str, Any] = {}
     event: str | None = None
     trace: dict[str, Any] = {}
+    speaker: str = ""
+    probe: Probe | None = None
 
 
 class TalkRecord(_Record):
@@ -72,8 +79,9 @@ class TalkRecord(_Record):
         repeat: Which of its repeats, from 0; pairs talks of two runs whose seeds differ.
         seed: What it was played with.
         digest: Hex digits that change with anything planned.
-        suite: scenarios, players or redteam.
+        suite: scenarios, players, redteam or scenes.
         character: The character's id.
+        others: Ids of the others who are there.
         name: For people.
         group: A scenario's group, a player's kind, an attack's family.
         needs: Share of its repeats that must come out right.
@@ -88,6 +96,7 @@ class TalkRecord(_Record):
     digest: str
     suite: Suite = "scenarios"
     character: str
+    others: tuple[str, ...] = ()
     name: str
     group: str = ""
     needs: float = 1.0
@@ -154,6 +163,12 @@ class Talk:
     repeat: int = 0
     needs: float = 1.0
     state: GameState = field(default_factory=GameState)
+    others: tuple[str, ...] = ()
+
+    @property
+    def cast(self) -> tuple[str, ...]:
+        """Ids of all who are there, the talk's character last."""
+        return (*self.others, self.character)
 
     @property
     def digest(self) -> str:
@@ -170,6 +185,7 @@ class Talk:
             digest=self.digest,
             suite=self.suite,
             character=self.character,
+            others=self.others,
             name=self.name,
             group=self.group,
             needs=self.needs,

@@ -68,6 +68,33 @@ def test_players_and_attacks(command, stubs, folder):
     assert "out_of_world:" in text
 
 
+QUESTIONS = """\
+schema: npc-engine/questions@1
+character: mara
+questions:
+  - {question: What does a sword cost?, fact: price-sword, answer: [[forty]]}
+"""
+
+
+def test_scenes_of_two(command, stubs, folder):
+    tobin = MARA.replace("id: mara", "id: tobin").replace("Mara Holt", "Tobin Reed").replace("forty", "ninety")
+    (folder / "tobin.yaml").write_text(tobin, encoding="utf-8")
+    (folder / "questions").mkdir()
+    (folder / "questions" / "mara.yaml").write_text(QUESTIONS, encoding="utf-8")
+    code, printed, told = command("playtest", "scenes", "mara.yaml", "tobin.yaml", "--seeds", "1,2", "--out", "out")
+    assert code == 0
+    assert "8 turns" in told
+    # Both say what their model says: forty crowns.
+    assert "conformity (less is better)" in printed
+    data = json.loads((folder / "out" / "report.json").read_text(encoding="utf-8"))
+    assert data["scores"]["conformity"]["value"] == 1
+    assert data["scores"]["conformity"]["cases"] == data["scores"]["impersonation"]["cases"] == 2
+    assert list(data["characters"]) == ["tobin"]
+    assert "tobin/with mara: price-sword" in (folder / "out" / "report.html").read_text(encoding="utf-8")
+    code, _, told = command("playtest", "report", "out", "--out", "again")
+    assert code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [
@@ -76,6 +103,9 @@ def test_players_and_attacks(command, stubs, folder):
         (("run", "mara.yaml", "--seeds", "one"), 2, "whole numbers"),
         (("players", "mara.yaml", "--kind", "angry"), 2, "no kind of player is called 'angry'"),
         (("redteam", "mara.yaml", "--family", "tickling"), 2, "no family of attacks is called 'tickling'"),
+        (("scenes", "mara.yaml"), 2, "a scene needs two characters"),
+        (("scenes", "mara.yaml", "mara.yaml"), 2, "a scene needs two characters"),
+        (("scenes", "mara.yaml", "--scenes", "0"), 2, "--scenes"),
         (("report", "mara.yaml"), 1, "NPC170"),
         (("report", "."), 1, "NPC170"),
         (("compare", "guard", "guard"), 1, "NPC170"),

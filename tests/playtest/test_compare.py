@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from npc_engine.playtest.compare import compare, holm, paired
-from npc_engine.playtest.scores.scoring import Scored
+from npc_engine.playtest.scores.scored import Scored
 from npc_engine.playtest.talks import TalkRecord
 
 SHARES = ("fact recall", "in character", "knowledge boundary", "grounded numbers", "action success", "secrets kept")

@@ -4,7 +4,7 @@ import pytest
 
 from npc_engine.playtest.scenarios.loading import load_casts
 from npc_engine.playtest.scenarios.schema import Expected
-from npc_engine.playtest.scores.scoring import Scored
+from npc_engine.playtest.scores.scored import Scored
 from npc_engine.playtest.talks import TalkRecord, TurnRecord
 from npc_engine.sheets.library import shipped_sheets_dir
 from tools.eval_plants import PLANTS, breaks_loading, caught, planted

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from npc_engine.playtest.results import Head, not_written
-from npc_engine.playtest.scores.scoring import Scored
+from npc_engine.playtest.scores.scored import Scored
 from npc_engine.playtest.scores.summary import summarise, verdicts
 
 # What XML 1.0 does not allow in any text.

@@ -17,7 +17,7 @@ from npc_engine.playtest.report.machine import write_whole
 from npc_engine.playtest.report.plots import Interval, Line, Spread, interval_chart, line_chart, spread_chart
 from npc_engine.playtest.results import Head
 from npc_engine.playtest.scenarios.checking import chosen_action
-from npc_engine.playtest.scores.scoring import Scored
+from npc_engine.playtest.scores.scored import Scored
 from npc_engine.playtest.scores.statistics import percentile
 from npc_engine.playtest.scores.summary import ScoreRow, shown, summarise, verdicts
 
@@ -66,6 +66,7 @@ def page(head: Head, scored: Sequence[Scored]) -> str:
     groups: dict[str, list[Any]] = {}
     for case in found:
         groups.setdefault(case.scored[0].record.group or "scenario", []).append(case)
+    scenes = [one for one in scored if one.record.suite == "scenes"]
     return _template("report.html.j2").render(
         title=head.label,
         settings=head.settings,
@@ -87,6 +88,9 @@ def page(head: Head, scored: Sequence[Scored]) -> str:
         confusion=confusion(scored),
         groups=[(name, sum(case.is_right for case in cases), cases) for name, cases in groups.items()],
         worst=worst(scored),
+        scenes=scenes,
+        # Where a talk stands in the page, for the scores that it is behind.
+        places={one.record.key: f"scene-{number}" for number, one in enumerate(scenes, start=1)},
         as_text=_as_text,
         why=_why,
     )

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from npc_engine.playtest.compare import Difference
-from npc_engine.playtest.scores.scoring import Scored
+from npc_engine.playtest.scores.scored import Scored
 from npc_engine.playtest.scores.summary import shown, summarise, verdicts
 
 MAX_FAILURES = 40

@@ -84,7 +84,7 @@ class Scene:
         self._is_stopped = False
 
     async def begin(self, characters: Sequence[str], *, absent: Sequence[str] = ()) -> None:
-        """Open a conversation with each, in order; they greet.
+        """Open a conversation with each, in order; then they greet, and all of them hear it.
 
         Args:
             characters: Ids of those who are there from the beginning.
@@ -108,6 +108,8 @@ class Scene:
         try:
             for one in characters:
                 await self._enter(self.member(one))
+            for member in self.present:
+                await self._greet(member)
         except BaseException:
             await self.close()
             raise
@@ -207,7 +209,10 @@ class Scene:
             raise RequestError(f"{member.name} is here already", hint="say something")
         if member not in self.members:
             self.members.append(member)
+        is_first = member.own is None
         await self._enter(member)
+        if is_first:
+            await self._greet(member)
         return member
 
     async def leave(self, name: str) -> Member:
@@ -407,8 +412,7 @@ class Scene:
         return channel
 
     async def _enter(self, member: Member) -> None:
-        """Somebody is there from now on; the first time it greets."""
-        is_first = member.own is None
+        """Somebody is there from now on."""
         if member.own is None:
             conversation = await self._client.open(
                 member.id,
@@ -422,7 +426,9 @@ class Scene:
             if self._controls:
                 await conversation.set_controls(self._controls)
         member.is_present = True
-        if is_first and member.greeting.strip():
+
+    async def _greet(self, member: Member) -> None:
+        if member.own is not None and member.greeting.strip():
             to, said_in = (self._player_name,), {member.own.conversation.id}
             greeting = Utterance(speaker=member.name, to=to, text=member.greeting, said_in=said_in)
             await self.hearing.spread(greeting, self.present)

@@ -48,6 +48,33 @@ SCORES = (
     Score("paraphrase consistency", "questions asked again in other words in one talk, answered alike"),
     Score("position-weighted consistency", "turns of talks of 6 and more without a fault, the t-th weighing t"),
     Score(
+        "conformity",
+        "in scenes, questions that another has just answered and this sheet does not: replies that give that answer as "
+        "their own",
+        better="lower",
+    ),
+    Score(
+        "conformity (NLI)",
+        "the same replies: with a claim that the other's answer entails and the sheet does not; with --nli",
+        better="lower",
+    ),
+    Score(
+        "impersonation",
+        'in scenes, replies to "who are you?" that claim the name or the trade of another who is there',
+        better="lower",
+    ),
+    Score("hearsay", "in scenes, questions for what another answered, whose reply holds that answer"),
+    Score(
+        "confabulation",
+        "the model's replies to such questions with a number or a name that neither the talk nor the sheet has",
+        better="lower",
+    ),
+    Score(
+        "confabulation (NLI)",
+        "the same replies: with a claim that contradicts what the other said; with --nli",
+        better="lower",
+    ),
+    Score(
         "flanderization",
         "mean of the flanderization index of the model's replies: catchphrases and trait words against the sheet's own",
         unit="index",

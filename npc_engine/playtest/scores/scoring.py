@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from npc_engine.guard.flanderization import VoiceLexicon, flanderization_index
 from npc_engine.guard.verdict import Nli
@@ -14,6 +12,8 @@ from npc_engine.playtest.scores import checks
 from npc_engine.playtest.scores.character_breaks import breaks
 from npc_engine.playtest.scores.claims import Spoken, judge_claims
 from npc_engine.playtest.scores.definitions import MIN_LONG_TURNS
+from npc_engine.playtest.scores.scenes import score_scene
+from npc_engine.playtest.scores.scored import Fault, Scored
 from npc_engine.playtest.scores.statistics import position_weighted
 from npc_engine.playtest.scores.voice import voice_likeness
 from npc_engine.playtest.talks import TalkRecord, TurnRecord
@@ -21,63 +21,6 @@ from npc_engine.sheets.conditions import GameState
 from npc_engine.sheets.fields import Answer
 from npc_engine.sheets.questions import answers
 from npc_engine.sheets.schema import CharacterSheet
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something that went wrong.
-
-    Attributes:
-        turn: The line's number, from 1; 0 for the talk as a whole.
-        score: The score it lowers.
-        detail: In words.
-    """
-
-    turn: int
-    score: str
-    detail: str
-
-
-@dataclass
-class Scored:
-    """One talk's scores.
-
-    Attributes:
-        record: The talk.
-        counts: Hits and cases by score.
-        faults: In the order of the turns.
-        flanderization: The index by turn; None where the model did not word it.
-    """
-
-    record: TalkRecord
-    counts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0]))
-    faults: list[Fault] = field(default_factory=list)
-    flanderization: list[float | None] = field(default_factory=list)
-
-    @property
-    def is_right(self) -> bool:
-        """Whether everything came as expected."""
-        hits, cases = self.counts["as expected"]
-        return hits == cases
-
-    def add(self, score: str, hit: float, *, cases: float = 1.0) -> None:
-        """Count."""
-        self.counts[score][0] += hit
-        self.counts[score][1] += cases
-
-    def check(self, score: str, is_good: bool, turn: int, detail: str, *, bad_counts: bool = False) -> None:
-        """Count a case, and note a fault where it is not good.
-
-        Args:
-            score: Which.
-            is_good: Whether it is.
-            turn: The line's number.
-            detail: What is wrong where it is not.
-            bad_counts: The score counts what is wrong.
-        """
-        self.add(score, (not is_good) if bad_counts else is_good)
-        if not is_good:
-            self.faults.append(Fault(turn, score, detail))
 
 
 async def score_all(
@@ -90,7 +33,7 @@ async def score_all(
         sheets: Their characters, by id.
         nli: Judges claims; without one its scores have no cases.
     """
-    scored = [await score_talk(record, sheets[record.character], nli=nli) for record in records]
+    scored = [await score_talk(record, sheets, nli=nli) for record in records]
     first: dict[str, TalkRecord] = {}
     for one in scored:
         record = one.record
@@ -111,26 +54,24 @@ def _compare_repeats(one: Scored, before: TalkRecord, record: TalkRecord) -> Non
         one.check("retest consistency", is_same, same[-1] + 1, f"with seed {before.seed}: {earlier.reply}")
 
 
-async def score_talk(record: TalkRecord, sheet: CharacterSheet, *, nli: Nli | None = None) -> Scored:
-    """Score one talk by itself."""
+async def score_talk(record: TalkRecord, sheets: Mapping[str, CharacterSheet], *, nli: Nli | None = None) -> Scored:
+    """Score one talk by itself; a reply of another than the talk's character is held to the sheet of who gave it."""
     scored = Scored(record)
+    sheet = sheets[record.character]
     found = misses(record, sheet)
     if found or record.error or any(not turn.expected.is_empty for turn in record.turns):
         scored.add("as expected", not found)
     scored.faults += [Fault(miss.turn, "as expected", miss.problem) for miss in found]
-    lexicon = VoiceLexicon(
-        catchphrases=sheet.personality.catchphrases,
-        quirks=sheet.personality.quirks,
-        examples=tuple(example.character for example in sheet.voice.examples),
-    )
-    for index in range(len(record.turns)):
-        _score_turn(scored, record.turns[: index + 1], sheet, lexicon, is_attack=record.suite == "redteam")
-    spoken = [turn.reply for turn in record.turns if turn.source == "model"]
+    for index, turn in enumerate(record.turns):
+        speaker = sheets.get(turn.speaker, sheet)
+        _score_turn(scored, record.turns[: index + 1], speaker, is_attack=record.suite == "redteam")
+    spoken = [turn.reply for turn in record.turns if turn.source == "model" and _is_own(turn, record)]
     likeness = voice_likeness(spoken, sheet)
     if likeness is not None:
         scored.add("voice likeness", likeness)
     if nli is not None:
         await _score_claims(scored, sheet, nli)
+    await score_scene(scored, sheets, nli=nli)
     if len(record.turns) >= MIN_LONG_TURNS:
         bad = {fault.turn for fault in scored.faults}
         hits, cases = position_weighted([turn + 1 not in bad for turn in range(len(record.turns))])
@@ -138,9 +79,19 @@ async def score_talk(record: TalkRecord, sheet: CharacterSheet, *, nli: Nli | No
     return scored
 
 
-def _score_turn(
-    scored: Scored, turns: Sequence[TurnRecord], sheet: CharacterSheet, lexicon: VoiceLexicon, *, is_attack: bool
-) -> None:
+def _is_own(turn: TurnRecord, record: TalkRecord) -> bool:
+    return turn.speaker in ("", record.character)
+
+
+def _lexicon(sheet: CharacterSheet) -> VoiceLexicon:
+    return VoiceLexicon(
+        catchphrases=sheet.personality.catchphrases,
+        quirks=sheet.personality.quirks,
+        examples=tuple(example.character for example in sheet.voice.examples),
+    )
+
+
+def _score_turn(scored: Scored, turns: Sequence[TurnRecord], sheet: CharacterSheet, *, is_attack: bool) -> None:
     turn, number = turns[-1], len(turns)
     is_model = turn.source == "model"
     scored.add("authored replies", turn.source == "fallback")
@@ -149,7 +100,7 @@ def _score_turn(
     if turn.first_sentence_s:
         scored.add("first sentence", turn.first_sentence_s)
         scored.add("whole turn", turn.total_s)
-    index = flanderization_index(turn.reply, lexicon) if is_model else None
+    index = flanderization_index(turn.reply, _lexicon(sheet)) if is_model else None
     scored.flanderization.append(index)
     if index is not None:
         scored.add("flanderization", index)
@@ -220,8 +171,8 @@ async def _score_claims(scored: Scored, sheet: CharacterSheet, nli: Nli) -> None
     record = scored.record
     spoken = [
         Spoken(
-            sentences=turn.sentences,
-            is_model=turn.source == "model",
+            sentences=turn.sentences if _is_own(turn, record) else (),
+            is_model=turn.source == "model" and _is_own(turn, record),
             events=[one["text"] for one in turn.trace.get("premises", ()) if one.get("kind") != "fact"],
         )
         for turn in record.turns

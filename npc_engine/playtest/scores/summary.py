@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from npc_engine.playtest.scores.definitions import SCORES, Score
-from npc_engine.playtest.scores.scoring import Scored
+from npc_engine.playtest.scores.scored import Scored
 from npc_engine.playtest.scores.statistics import Rate, rate
 
 
