@@ -47,6 +47,13 @@ def test_why_shows_every_stage_and_premise(client, typed):
         assert part in printed
 
 
+def test_why_of_somebody_who_is_not_there(client, typed):
+    printed = typed(client, "What does a sword cost?", "/why Mara", "/why tobin", "/who")
+    assert printed.count("A sword costs forty crowns.") == 1
+    assert "NPC300: tobin is not here" in printed
+    assert "NPC300: unknown command /who" in printed
+
+
 @pytest.mark.parametrize("text", ["The bell [/b] broke [/].", "The bell [red]rang[/red].", "The bell rang \\"])
 def test_an_event_is_told_and_shown_as_it_is(client, typed, text):
     printed = typed(client, f"/event {text}", "Did the bell ring?", "/why", game=GameKind.NONE)

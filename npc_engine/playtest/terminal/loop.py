@@ -82,7 +82,7 @@ def _run(desk: Desk[Any], lines: Lines) -> None:
                     raise
                 session.lose()
                 _explain(error, console)
-                console.print("  the next line connects again; /save and /bad keep what was said", style="yellow")
+                console.print("  the next line connects again; what was said is kept", style="yellow")
             except NpcEngineError as error:
                 _explain(error, console)
     finally:
