@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from npc_engine.actions.choose import MAX_CALL_TOKENS, ActionChooser
 from npc_engine.actions.procedures import Procedures
+from npc_engine.actions.shortlist import ActionIndex
 from npc_engine.dialogue.grounding import Grounder
 from npc_engine.dialogue.knowledge import Knowledge
 from npc_engine.dialogue.prompt import PromptBuilder
@@ -25,8 +26,8 @@ from npc_engine.inference.engine import InferenceEngine
 from npc_engine.models.tokenizer import ChatTokenizer
 from npc_engine.sheets.schema import ActionSpec, CharacterSheet
 
-# Shortlists whose prior is kept a character.
-MAX_PRIORS = 256
+# Sets of actions whose prior is kept a character.
+MAX_PRIORS = 64
 # Sets of actions, each that of some game, whose prompts are kept warm a character.
 MAX_WARM_SETS = 4
 # A line that asks for nothing.
@@ -88,8 +89,10 @@ class Character:
         self.listener: Listener | None = None
         self.actions = sheet.resolved_actions()
         self.procedures = Procedures(sheet.procedures)
-        self._action_priors: OrderedDict[tuple[tuple[ActionSpec, ...], ...], dict[str, float]] = OrderedDict()
+        self._action_priors: OrderedDict[tuple[ActionSpec, ...], dict[str, float]] = OrderedDict()
         self._prior_lock = asyncio.Lock()
+        self._indexes: OrderedDict[tuple[ActionSpec, ...], ActionIndex] = OrderedDict()
+        self._index_lock = asyncio.Lock()
         self._warm_sets: dict[tuple[ActionSpec, ...], str] = {}
         chooser.check(self.actions)
 
@@ -98,31 +101,38 @@ class Character:
         """(n_statements, hidden_size) float32: what the sheet says, for others' imaginary listeners."""
         return self.knowledge.embeddings
 
-    async def action_prior(
-        self, actions: tuple[ActionSpec, ...], *, offered: tuple[ActionSpec, ...]
-    ) -> dict[str, float]:
-        """What the model writes of these actions' names, whatever the player says; as `ActionChooser.name_logprobs`.
+    async def action_prior(self, offered: tuple[ActionSpec, ...]) -> dict[str, float]:
+        """What the model writes of the listed actions' names, whatever the player says; as `name_logprobs` gives it.
 
         From a prompt whose line says nothing, before any talk. Kept, as it is the same for every conversation.
 
         Args:
-            actions: Those of the shortlist.
-            offered: Those that the game runs.
+            offered: The actions that the game runs.
         """
         listed = self.prompts.listed(offered)
-        asked = listed + tuple(action for action in actions if action not in listed)
-        key = (listed, asked)
         # One at a time: a talk's first turn waits for what its opening began.
         async with self._prior_lock:
-            if key not in self._action_priors:
+            if listed not in self._action_priors:
                 prompt = self.prompts.action(
-                    NO_LINE, exchanges=(), actions=asked, offered=offered, done=(), max_new_tokens=MAX_CALL_TOKENS
+                    NO_LINE, exchanges=(), actions=listed, offered=offered, done=(), max_new_tokens=MAX_CALL_TOKENS
                 )
-                prior = await self.chooser.name_logprobs(prompt.ids, asked, conversation_id=None, adapter=self.adapter)
-                self._action_priors[key] = prior
+                prior = await self.chooser.name_logprobs(prompt.ids, listed, conversation_id=None, adapter=self.adapter)
+                self._action_priors[listed] = prior
                 if len(self._action_priors) > MAX_PRIORS:
                     self._action_priors.popitem(last=False)
-            return self._action_priors[key]
+            return self._action_priors[listed]
+
+    async def action_index(self, offered: tuple[ActionSpec, ...]) -> ActionIndex:
+        """What these actions are found by: the sheet's own was encoded when it loaded, a game's own is kept."""
+        own = self.router.index
+        if all(action in own.actions for action in offered):
+            return own
+        async with self._index_lock:
+            if offered not in self._indexes:
+                self._indexes[offered] = await ActionIndex.abuild(offered, self.encoder)
+                if len(self._indexes) > MAX_WARM_SETS:
+                    self._indexes.popitem(last=False)
+            return self._indexes[offered]
 
     def tell_apart_from(self, others: Sequence[Character]) -> None:
         """Give the character a listener who knows these others, for `guard = "self_conscious"`."""
@@ -152,7 +162,7 @@ class Character:
                 self.prompts.stable(offered), key=self._warm_sets[listed], adapter=self.adapter
             )
         if self.chooser.weights.model and self.chooser.weights.prior:
-            await self.action_prior((), offered=offered)
+            await self.action_prior(offered)
 
 
 def _lacks(sheet_id: str, adapter: str, installed: tuple[str, ...]) -> UnknownAdapter:

@@ -6,7 +6,7 @@ The order of the evidence is in `actions/ranking.py`; this module gathers it fro
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Exchanges that "it" and "the second one" may reach back to.
 MAX_EXCHANGES_BACK = 4
+# Actions that the stable part does not list are described in the turn, some 30 tokens each, while the player waits.
+MAX_READ_IN_TURN = 5
 _LEAVES_SUBJECT = re.compile(
     r"\b(?:something (?:else|different)|never ?mind|forget (?:it|that|about)|start (?:over|again)|leave (?:it|that))\b",
     re.IGNORECASE,
@@ -97,6 +99,8 @@ async def choose(
     if not evidence:
         return NOTHING
     character, weights = turn.character, turn.character.chooser.weights
+    listed = frozenset(character.prompts.listed(turn.conversation.actions))
+    evidence = _readable(evidence, listed)
     wanted = {one.action.name for one in evidence}
     # In the order they are declared in, so that the prompt and its prior are the same from turn to turn.
     actions = [action for action in turn.conversation.actions if action.name in wanted]
@@ -107,8 +111,9 @@ async def choose(
             prompt.ids, actions, conversation_id=turn.conversation.id, adapter=character.adapter
         )
         model = await turn.stop.race(names)
-        if weights.prior:
-            prior = await turn.stop.race(character.action_prior(tuple(actions), offered=turn.conversation.actions))
+        # Of a shortlist that is read in the turn, the prior would be another reading as long.
+        if weights.prior and listed.issuperset(actions):
+            prior = await turn.stop.race(character.action_prior(turn.conversation.actions))
     ranked = rank(evidence, weights, model=model, prior=prior, in_play=turn.in_play)
     threshold = weights.follow_up_threshold if done else weights.threshold
     best = ranked[0] if ranked[0].probability >= threshold else None
@@ -164,6 +169,12 @@ async def fill(
     turn.conversation.record.add_criteria(action.name, given, turn=turn.conversation.num_turns, is_asked=True)
     turn.trace.data.setdefault("choice", {})["missing"] = [one.name for one in asked]
     return Decision(obstacle=f"Ask the player for this first: {'; '.join(one.description for one in asked)}.")
+
+
+def _readable(evidence: Sequence[Evidence], listed: Set[ActionSpec]) -> Sequence[Evidence]:
+    """The shortlist without what would have to be read in the turn beyond `MAX_READ_IN_TURN` actions, best first."""
+    unread = [one for one in evidence if one.action not in listed][:MAX_READ_IN_TURN]
+    return [one for one in evidence if one.action in listed or one in unread]
 
 
 def _is_new(action: ActionSpec, name: str, value: Any, talk: Talk) -> bool:

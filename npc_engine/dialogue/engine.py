@@ -42,7 +42,7 @@ from npc_engine.models.tokenizer import ChatTokenizer
 from npc_engine.sheets.conditions import GameState
 from npc_engine.sheets.library import shipped_sheets_dir
 from npc_engine.sheets.loader import load_sheets
-from npc_engine.sheets.schema import ActionSpec, CharacterSheet
+from npc_engine.sheets.schema import CharacterSheet
 
 _log = logging.getLogger(__name__)
 
@@ -105,8 +105,8 @@ class Dialogue:
         self._offers: dict[str, Offer] = {}
         self._warming: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
-        # What is to be warmed, in this order: a character, or what a game's actions add to one.
-        self._cold: list[tuple[Character, tuple[ActionSpec, ...] | None]] = [
+        # What is to be warmed, in this order: a character, or what a conversation's own actions add to one.
+        self._cold: list[tuple[Character, Conversation | None]] = [
             (character, None) for character in self._characters.values()
         ]
         self._warm: set[str] = set()
@@ -201,10 +201,7 @@ class Dialogue:
         offer = Offer(actions, declare_actions)
         given = offer.opened(character.sheet)
         self._chooser.check(offer.declared)
-        if given not in ((), character.actions):
-            self._cold.append((character, given))
         self._cold.sort(key=lambda cold: cold[0] is not character)
-        self._go_on_warming()
         conversation = Conversation(
             character,
             player_id=player_id,
@@ -214,6 +211,10 @@ class Dialogue:
             statements=self._statements.of(character_id, player_id),
             config=self._config,
         )
+        if given not in ((), character.actions):
+            place = sum(cold is character for cold, _ in self._cold)
+            self._cold.insert(place, (character, conversation))
+            self._go_on_warming()
         self._conversations[conversation.id] = conversation
         self._offers = {id_: each for id_, each in self._offers.items() if id_ in self._conversations}
         self._offers[conversation.id] = offer
@@ -285,13 +286,13 @@ class Dialogue:
 
     async def _warm_all(self) -> None:
         while self._cold:
-            character, offered = self._cold.pop(0)
+            character, conversation = self._cold.pop(0)
             try:
-                if offered is None:
+                if conversation is None:
                     await character.warm()
                     self._warm.add(character.sheet.id)
-                else:
-                    await character.warm_actions(offered)
+                elif not conversation.is_closed:
+                    await conversation.warm()
             except NpcEngineError as error:
                 _log.warning("the prefix of %s is not warm: %s", character.sheet.id, error)
 

@@ -58,6 +58,20 @@ COLOURFUL_ABOVE = 0.75
 SHORT_BELOW_WORDS = 20
 
 
+@dataclass(frozen=True)
+class Detail:
+    """How much of an action a prompt shows: the first choices of a parameter, and the first characters of a text."""
+
+    num_choices: int
+    num_chars: int
+
+
+# In the stable part, which is read once; and in a tail, which is read while the player waits: the first that fits. The
+# grammar has all choices in any case.
+FULL_DETAIL = Detail(40, 600)
+TAIL_DETAILS = (Detail(0, 120), Detail(0, 20))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
     """Token ids to generate from.
@@ -130,7 +144,7 @@ class PromptBuilder:
         if free not in self._stable:
             ids = self.stable_ids
             if 0 < len(free) <= MAX_LISTED_ACTIONS:
-                message = self._message("user", "\n".join(self._described(free)))
+                message = self._message("user", "\n".join(self._described(free, FULL_DETAIL)))
                 if len(ids) + len(message) <= self._max_context_tokens * MAX_STABLE_SHARE_WITH_ACTIONS:
                     ids = (*self._opening, *message, *self._greeting)
             if len(self._stable) >= MAX_ACTION_SETS:
@@ -188,19 +202,22 @@ class PromptBuilder:
             done: What was done for this line already, with its result, one sentence each.
             max_new_tokens: Room to leave for the call.
         """
-        listed = self.listed(offered)
+        stable, listed = self.stable(offered), self.listed(offered)
         further = [action for action in actions if action not in listed]
-        tail = "\n".join(
-            [
-                *(self._described(further) if further else ()),
-                "[The player says]",
-                line,
-                *(f"[Done already: {one}]" for one in done),
-                f"[Write the one action {'that is still to be done' if done else 'the player now asks for'}, or "
-                f'{NO_ACTION}, as JSON; "?" for what nobody has said]',
-            ]
-        )
-        return self._prompt(self.stable(offered), tail, exchanges, max_new_tokens)
+        asked = [
+            "[The player says]",
+            line,
+            *(f"[Done already: {one}]" for one in done),
+            f"[Write the one action {'that is still to be done' if done else 'the player now asks for'}, or "
+            f'{NO_ACTION}, as JSON; "?" for what nobody has said]',
+        ]
+        prompt = self._prompt(stable, "\n".join(asked), exchanges, max_new_tokens)
+        for detail in TAIL_DETAILS if further else ():
+            tail = "\n".join([*self._described(further, detail), *asked])
+            prompt = self._prompt(stable, tail, exchanges, max_new_tokens)
+            if len(prompt.ids) + max_new_tokens <= self._max_context_tokens:
+                break
+        return prompt
 
     def talk(self, exchanges: Sequence[Exchange], *, offered: Sequence[ActionSpec]) -> tuple[int, ...]:
         """What the next turn's prompt begins with, as far as it is known before the player speaks.
@@ -243,10 +260,10 @@ class PromptBuilder:
         for player, notes, reply in turns:
             yield self._message("user", self._tail(player, notes, ())) + self._message("assistant", reply)
 
-    def _described(self, actions: Sequence[ActionSpec]) -> list[str]:
+    def _described(self, actions: Sequence[ActionSpec], detail: Detail) -> list[str]:
         return [
             f"[What {self._first_name} can do in the game, when the player asks for it]",
-            *(_describe(action) for action in actions),
+            *(_describe(action, detail) for action in actions),
             f"- {NO_ACTION}: just talk, when the player asks for none of these",
         ]
 
@@ -323,13 +340,14 @@ class PromptBuilder:
         return (*stable, *(token for exchange in talk[dropped:] for token in exchange)), dropped
 
 
-def _describe(action: ActionSpec) -> str:
+def _describe(action: ActionSpec, detail: Detail) -> str:
     parameters = []
     for parameter in action.parameters:
-        choices = f": {', '.join(map(str, parameter.choices[:40]))}" if parameter.choices else ""
-        parameters.append(f"{parameter.name} ({parameter.description}{choices})")
+        choices = ", ".join(map(str, parameter.choices[: detail.num_choices]))
+        meaning = parameter.description[: detail.num_chars]
+        parameters.append(f"{parameter.name} ({meaning}{f': {choices}' if choices else ''})")
     takes = f" Takes {'; '.join(parameters)}." if parameters else ""
-    return f"- {action.name}: {action.description}{takes}"
+    return f"- {action.name}: {action.description[: detail.num_chars]}{takes}"
 
 
 def _traits(big_five: BigFive) -> list[str]:

@@ -115,13 +115,15 @@ class Conversation:
         return self._num_turns
 
     async def action_index(self) -> ActionIndex:
-        """What `actions` are found by; encoded when it is first needed, the sheet's own when the sheet loaded."""
-        own = self.character.router.index
-        if all(action in own.actions for action in self.actions):
-            return own
-        if self._action_index is None or self._action_index.actions != self.actions:
-            self._action_index = await ActionIndex.abuild(self.actions, self.character.encoder)
+        """What `actions` are found by."""
+        if self._action_index is None:
+            self._action_index = await self.character.action_index(self.actions)
         return self._action_index
+
+    async def warm(self) -> None:
+        """Do what only the first turn would else wait for: find and read what the game offers."""
+        await self.action_index()
+        await self.character.warm_actions(self.actions)
 
     @property
     def greeting(self) -> str:
@@ -310,6 +312,7 @@ class Conversation:
     def _renew(self) -> None:
         if self._renewed is not None:
             (self.character, self.actions), self._renewed = self._renewed, None
+            self._action_index = None
             if self.pending is not None and self.pending.action not in self.actions:
                 self.pending = None  # what was offered is another action now, or none
 
