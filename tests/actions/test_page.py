@@ -7,6 +7,8 @@ from pathlib import Path
 from npc_engine.actions.declare import declared_actions
 from npc_engine.actions.ranking import ChoiceWeights
 from npc_engine.dialogue.acting import MAX_CALLS, MAX_RESULT_CHARS
+from npc_engine.dialogue.choosing import MAX_READ_IN_TURN
+from npc_engine.dialogue.prompt import MAX_LISTED_ACTIONS, MAX_STABLE_SHARE_WITH_ACTIONS
 from npc_engine.dialogue.events import ActionCall
 from npc_engine.models.build import build_encoder
 from tests.recital import write_word_bert
@@ -70,5 +72,7 @@ def test_the_figures_are_the_programs():
     assert MAX_CALLS == 3
     assert "makes three calls at most" in PAGE
     assert f"first {MAX_RESULT_CHARS} characters" in PAGE
-    assert ChoiceWeights().shortlist_size == 8
-    assert "the eight closest" in PAGE
+    assert (ChoiceWeights().shortlist_size, MAX_READ_IN_TURN, MAX_LISTED_ACTIONS) == (8, 5, 16)
+    assert "the five closest" in PAGE
+    assert "up to 16 actions" in PAGE
+    assert f"{MAX_STABLE_SHARE_WITH_ACTIONS:.0%}".replace("%", " %") in PAGE
