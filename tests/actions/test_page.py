@@ -8,8 +8,8 @@ from npc_engine.actions.declare import declared_actions
 from npc_engine.actions.ranking import ChoiceWeights
 from npc_engine.dialogue.acting import MAX_CALLS, MAX_RESULT_CHARS
 from npc_engine.dialogue.choosing import MAX_READ_IN_TURN
-from npc_engine.dialogue.prompt import MAX_LISTED_ACTIONS, MAX_STABLE_SHARE_WITH_ACTIONS
 from npc_engine.dialogue.events import ActionCall
+from npc_engine.dialogue.prompt import MAX_LISTED_ACTIONS, MAX_STABLE_SHARE_WITH_ACTIONS
 from npc_engine.models.build import build_encoder
 from tests.recital import write_word_bert
 from tests.talk import MARA, mara, say, talking
