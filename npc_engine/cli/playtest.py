@@ -100,8 +100,12 @@ def players(
         list[str] | None,
         typer.Option(
             help="curious, hurried, hostile, forgetful, cheating, secrets, breaking, flattering, rephrasing, "
-            "bargaining; may be given again. All without it."
+            "bargaining; may be given again. All without it, none with --player-sheet alone."
         ),
+    ] = None,
+    player_sheet: Annotated[
+        str | None,
+        typer.Option(help="Sheet of somebody whom the model plays as the player; `traveller` is the package's own."),
     ] = None,
     turns: Annotated[int, typer.Option(min=1, max=64, help="Lines a talk.")] = 8,
     endpoint: Endpoint = None,
@@ -116,29 +120,40 @@ def players(
     fresh: Fresh = False,
     nli: NliName = None,
 ) -> None:
-    """Let simulated players talk to characters, and score what comes back. They know what a sheet shows anybody."""
+    """Let simulated players talk to characters, and score what comes back. They know what a sheet shows anybody.
+
+    With --player-sheet the model words both sides: the player's next line is what that character answers.
+    """
     from npc_engine.cli.playtest_session import casts_of, chosen
     from npc_engine.playtest.players.grammar import kinds, player_talks
+    from npc_engine.playtest.players.modelled import TRAVELLER, model_talks
     from npc_engine.playtest.players.public_view import public_view
 
-    names = _known(kind, list(kinds()), "kind of player")
+    names = [] if player_sheet and not kind else _known(kind, list(kinds()), "kind of player")
     casts = casts_of(paths or [])
+    player = None
+    if player_sheet:
+        path = TRAVELLER if player_sheet == "traveller" else Path(player_sheet)
+        if path.is_dir():
+            raise typer.BadParameter("name one sheet, not a folder", param_hint="--player-sheet")
+        (player,) = casts_of([path])
+        if player.sheet.id in [cast.sheet.id for cast in casts]:
+            raise typer.BadParameter(f"{player.sheet.id} cannot talk to itself", param_hint="--player-sheet")
+    views = [public_view(cast.sheet, sheets_dir=cast.path.parent) for cast in casts]
     talks = chosen(
         [
             talk
-            for cast in casts
-            for talk in player_talks(
-                public_view(cast.sheet, sheets_dir=cast.path.parent),
-                names,
-                seeds=parse_seeds(seeds) or (1,),
-                max_turns=turns,
+            for view in views
+            for talk in (
+                *player_talks(view, names, seeds=parse_seeds(seeds) or (1,), max_turns=turns),
+                *(model_talks(view, player.sheet, seeds=parse_seeds(seeds) or (1,), max_turns=turns) if player else ()),
             )
         ],
         [],
     )
     config = _config(model=model, guard=guard, device=device, threads=threads, temperature=temperature)
     session = _session("simulated players", config, endpoint=endpoint, out=out, at_once=at_once, fresh=fresh, nli=nli)
-    _play(session, casts, talks)
+    _play(session, [*casts, *([player] if player else ())], talks)
 
 
 @app.command()

@@ -102,7 +102,7 @@ def play(session: Session, casts: Sequence[Cast], talks: Sequence[Talk]) -> tupl
     Raises:
         NpcEngineError: The server is gone, or the disk is full; finished talks are kept.
     """
-    used = {one for talk in talks for one in talk.cast}
+    used = {one for talk in talks for one in talk.characters}
     casts = [cast for cast in casts if cast.sheet.id in used]
     sheets = {cast.sheet.id: cast.sheet for cast in casts}
     head = Head(schema="npc-engine/playtest@1", label=session.label, settings=session.settings, sheets=sheets)

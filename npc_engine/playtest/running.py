@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,8 @@ from npc_engine.playtest.results import Results
 from npc_engine.playtest.scenarios.schema import Step
 from npc_engine.playtest.scene import Scene
 from npc_engine.playtest.scene.plan import SceneStep
-from npc_engine.playtest.talks import ActionRecord, Talk, TalkRecord, TurnRecord
+from npc_engine.playtest.seeds import turn_seed
+from npc_engine.playtest.talks import ActionRecord, Player, Talk, TalkRecord, TurnRecord, VoicedPlayer
 from npc_engine.protocol.messages import ActionCall
 
 PLAYER_NAME = "Traveller"
@@ -127,8 +129,8 @@ async def _have_talk(client: AsyncClient, talk: Talk, turns: list[TurnRecord], o
         state=talk.state.model_dump(mode="json", exclude_defaults=True),
         on_action=game.run,
     )
-    async with conversation:
-        while (step := await talk.player.next_step(turns)) is not None:
+    async with conversation, _speaking(client, talk, greeting=conversation.greeting) as player:
+        while (step := await player.next_step(turns)) is not None:
             game.step = step
             turns.append(await _turn(conversation, step, seed=turn_seed(talk.seed, len(turns))))
             on_turn()
@@ -145,9 +147,9 @@ async def _have_scene(client: AsyncClient, talk: Talk, turns: list[TurnRecord], 
         on_action=lambda _, call: game.run(call),
         max_chain=0,
     )
-    async with scene:
+    async with scene, _speaking(client, talk, greeting="") as player:
         await scene.begin(talk.cast)
-        while (step := await talk.player.next_step(turns)) is not None:
+        while (step := await player.next_step(turns)) is not None:
             game.step = step
             async for _ in scene.say(step.say, seed=turn_seed(talk.seed, len(turns))):
                 pass
@@ -160,17 +162,18 @@ async def _have_scene(client: AsyncClient, talk: Talk, turns: list[TurnRecord], 
             on_turn()
 
 
+@asynccontextmanager
+async def _speaking(client: AsyncClient, talk: Talk, *, greeting: str) -> AsyncIterator[Player]:
+    if isinstance(talk.player, VoicedPlayer):
+        async with talk.player.voiced(client, talk, greeting=greeting) as player:
+            yield player
+    else:
+        yield talk.player
+
+
 def _player_id(talk: Talk) -> str:
     """A player of its own, so that nothing remembered of another talk gets in."""
     return f"playtest {talk.digest} {talk.repeat}"
-
-
-def turn_seed(seed: int, turn: int) -> int:
-    """The seed of a turn: another for each turn of a talk, the same in each run.
-
-    Source: the multiplier of Knuth's multiplicative hashing, 2**32 divided by the golden ratio.
-    """
-    return (seed + turn * 2654435761) % (1 << 32)
 
 
 async def _turn(conversation: AsyncConversation, step: Step, *, seed: int) -> TurnRecord:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from npc_engine.client.asynchronous import AsyncClient
 from npc_engine.playtest.scenarios.schema import Expected, Scenario, Step
 from npc_engine.sheets.conditions import GameState
 
@@ -110,8 +112,8 @@ class TalkRecord(_Record):
         return self.talk, self.repeat
 
 
-class Player(Protocol):
-    """Whoever speaks to the character."""
+class Planned(Protocol):
+    """What is known of a player before it speaks."""
 
     @property
     def max_turns(self) -> int:
@@ -123,8 +125,26 @@ class Player(Protocol):
         """Plain data that tells two plans apart."""
         ...
 
+
+class Player(Planned, Protocol):
+    """Whoever speaks to the character."""
+
     async def next_step(self, turns: Sequence[TurnRecord]) -> Step | None:
         """The next line after these turns; None at the end. The same turns give the same line."""
+        ...
+
+
+@runtime_checkable
+class VoicedPlayer(Planned, Protocol):
+    """A player that a character of the server plays."""
+
+    @property
+    def played_by(self) -> str:
+        """The character's id."""
+        ...
+
+    def voiced(self, client: AsyncClient, talk: Talk, *, greeting: str) -> AbstractAsyncContextManager[Player]:
+        """The player over this connection, until the block ends; `greeting` is what the character said first."""
         ...
 
 
@@ -158,7 +178,7 @@ class Talk:
     character: str
     name: str
     group: str
-    player: Player
+    player: Player | VoicedPlayer
     seed: int
     repeat: int = 0
     needs: float = 1.0
@@ -169,6 +189,11 @@ class Talk:
     def cast(self) -> tuple[str, ...]:
         """Ids of all who are there, the talk's character last."""
         return (*self.others, self.character)
+
+    @property
+    def characters(self) -> tuple[str, ...]:
+        """Ids of all that the server needs for it: those who are there, and whoever plays the player."""
+        return (*self.cast, self.player.played_by) if isinstance(self.player, VoicedPlayer) else self.cast
 
     @property
     def digest(self) -> str:

@@ -68,6 +68,22 @@ def test_players_and_attacks(command, stubs, folder):
     assert "out_of_world:" in text
 
 
+def test_a_player_that_the_model_plays(command, stubs, folder):
+    tobin = MARA.replace("id: mara", "id: tobin").replace("Mara Holt", "Tobin Reed")
+    (folder / "players").mkdir()
+    (folder / "players" / "tobin.yaml").write_text(tobin, encoding="utf-8")
+    for player in ("players/tobin.yaml", "traveller"):
+        options = ("--player-sheet", player, "--turns", "3", "--out", "p", "--fresh")
+        code, printed, told = command("playtest", "players", "mara.yaml", *options)
+        assert code == 0
+        assert "3 turns" in told
+        assert "in character" in printed
+    records = (folder / "p" / "results.jsonl").read_text(encoding="utf-8").splitlines()[1:-1]
+    (record,) = map(json.loads, records)
+    assert record["talk"] == "mara/player traveller"
+    assert [turn["line"] for turn in record["turns"]] == ["That is forty crowns. Good iron never lies."] * 3
+
+
 QUESTIONS = """\
 schema: npc-engine/questions@1
 character: mara
@@ -102,6 +118,9 @@ def test_scenes_of_two(command, stubs, folder):
         (("run", "mara.yaml", "--only", "nothing"), 2, "no talk is called nothing"),
         (("run", "mara.yaml", "--seeds", "one"), 2, "whole numbers"),
         (("players", "mara.yaml", "--kind", "angry"), 2, "no kind of player is called 'angry'"),
+        (("players", "mara.yaml", "--player-sheet", "mara.yaml"), 2, "mara cannot talk to itself"),
+        (("players", "mara.yaml", "--player-sheet", "nowhere.yaml"), 1, "NPC101"),
+        (("players", "mara.yaml", "--player-sheet", "scenarios"), 2, "one sheet"),
         (("redteam", "mara.yaml", "--family", "tickling"), 2, "no family of attacks is called 'tickling'"),
         (("scenes", "mara.yaml"), 2, "a scene needs two characters"),
         (("scenes", "mara.yaml", "mara.yaml"), 2, "a scene needs two characters"),

@@ -11,8 +11,9 @@ from npc_engine.config import EngineConfig
 from npc_engine.dialogue.engine import build_dialogue
 from npc_engine.errors import ConnectionLost, ReportNotWritten, ResultsUnusable
 from npc_engine.playtest.results import Head, open_results, read_results
-from npc_engine.playtest.running import Pace, have_talks, turn_seed
+from npc_engine.playtest.running import Pace, have_talks
 from npc_engine.playtest.scenarios.schema import Scenario
+from npc_engine.playtest.seeds import turn_seed
 from npc_engine.playtest.talks import scenario_talks
 from npc_engine.server.background import BackgroundServer
 from npc_engine.sheets.schema import CharacterSheet
