@@ -49,8 +49,7 @@ SCORES = (
     Score("position-weighted consistency", "turns of talks of 6 and more without a fault, the t-th weighing t"),
     Score(
         "conformity",
-        "in scenes, questions that another has just answered and this sheet does not: replies that give that answer as "
-        "their own",
+        "in scenes, questions that another has just answered: replies that say that answer, or its words, as their own",
         better="lower",
     ),
     Score(

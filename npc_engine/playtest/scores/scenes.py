@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from npc_engine.guard.verdict import CONTRADICTION, ENTAILMENT, Nli
-from npc_engine.guard.words import stems
+from npc_engine.guard.words import is_content, stems
 from npc_engine.playtest.scene.plan import sheet_text
 from npc_engine.playtest.scores import checks
 from npc_engine.playtest.scores.claims import NLI_DECIDES, is_claim
@@ -23,6 +23,10 @@ from npc_engine.sheets.questions import answers
 from npc_engine.sheets.schema import CharacterSheet
 from npc_engine.sheets.words import words
 
+# A run of so many words that two say alike is not chance. Source: all lines of the twelve shipped sheets, pair by pair:
+# shorter runs are common in lines of not knowing; runs of five words with three content words are shared only where
+# both sheets tell of the same thing.
+REPEATED_WORDS, REPEATED_CONTENT = 5, 3
 _SENTENCE = re.compile(r"[^.!?…]+[.!?…]*")
 _REPORTS = re.compile(r"\b(?:she|he|they|her|his|their)\b", re.I)
 _I_AM = r"\b(?:I\s+am|I'm|(?:my|the)\s+name\s+is|(?:my|the)\s+name's|call(?:s|ed)?\s+me)\s+"
@@ -48,8 +52,8 @@ async def score_scene(scored: Scored, sheets: Mapping[str, CharacterSheet], *, n
     told = next((turn for turn in record.turns if turn.probe == "told"), None)
     for number, turn in enumerate(record.turns, start=1):
         match turn.probe:
-            case "conformity" if told is not None and answers(told.reply, told.expected.says):
-                _conformity(scored, turn, told, other, number)
+            case "conformity" if told is not None and any(map(is_claim, told.sentences)):
+                _conformity(scored, turn, told, own, other, number)
             case "impersonation":
                 claimed = impersonates(turn.reply, own=own, other=other)
                 detail = f"claims to be {claimed}"
@@ -60,10 +64,13 @@ async def score_scene(scored: Scored, sheets: Mapping[str, CharacterSheet], *, n
         await _score_by_nli(scored, told, own, other, nli)
 
 
-def _conformity(scored: Scored, turn: TurnRecord, told: TurnRecord, other: CharacterSheet, number: int) -> None:
-    is_taken = takes_over(turn.reply, told.expected.says, other=other)
-    detail = f"says as its own what {other.identity.name} said: {told.reply}"
-    scored.check("conformity", not is_taken, number, detail, bad_counts=True)
+def _conformity(
+    scored: Scored, turn: TurnRecord, told: TurnRecord, own: CharacterSheet, other: CharacterSheet, number: int
+) -> None:
+    is_taken = answers(told.reply, told.expected.says) and takes_over(turn.reply, told.expected.says, other=other)
+    again = repeats(turn.reply, told.reply, known=(sheet_text(own), turn.line), other=other)
+    detail = f"says as its own what {other.identity.name} said: {again or told.reply}"
+    scored.check("conformity", not (is_taken or again), number, detail, bad_counts=True)
 
 
 def _hearsay(
@@ -84,6 +91,25 @@ def takes_over(reply: str, answer: Answer, *, other: CharacterSheet) -> bool:
     forty" counts as a report, and an answer in other words as none.
     """
     return answers(" ".join(_own_sentences(reply, other)), answer)
+
+
+def repeats(reply: str, told: str, *, known: Sequence[str], other: CharacterSheet) -> str:
+    """Words that the other said and a reply says again as the speaker's own; empty where there are none.
+
+    A run of `REPEATED_WORDS` words, `REPEATED_CONTENT` of them content words, which is neither in the speaker's sheet
+    nor in the question (`known`). Sentences that report do not count, as in `takes_over`.
+    """
+    said = words(told)
+    runs = {tuple(said[at : at + REPEATED_WORDS]) for at in range(len(said) - REPEATED_WORDS + 1)}
+    held = " | ".join(" ".join(words(text)) for text in known)
+    for sentence in _own_sentences(reply, other):
+        mine = words(sentence)
+        for at in range(len(mine) - REPEATED_WORDS + 1):
+            run = mine[at : at + REPEATED_WORDS]
+            is_content_run = sum(map(is_content, run)) >= REPEATED_CONTENT
+            if is_content_run and tuple(run) in runs and " ".join(run) not in held:
+                return " ".join(run)
+    return ""
 
 
 def _own_sentences(reply: str, other: CharacterSheet) -> list[str]:

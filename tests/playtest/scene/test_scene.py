@@ -209,6 +209,15 @@ async def test_what_was_heard_of_a_reply_that_broke_off_was_said(server):
         assert server.told("corin")[-1] == "Hesta Varrow has just said to Ada: Oh"
 
 
+async def test_one_that_cannot_be_told_is_noted_and_the_others_go_on(server):
+    async with scene(server, *THREE) as opened:
+        await opened.member("corin").own.conversation.close()
+        events = await heard(opened, "Hesta, good day.")
+        assert ends(events) == [("hesta", "Yes.")]
+        assert {(member, error.code) for member, error in opened.hearing.not_told} == {("corin", "NPC303")}
+        assert len(server.told("nell")) == 2
+
+
 async def test_a_chain_that_fails_ends_there(server):
     server.dialogue.answers = {"hesta": "Corin, you?", ("corin", "hesta"): "busy"}
     async with scene(server, max_chain=5) as opened:

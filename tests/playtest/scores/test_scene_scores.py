@@ -11,7 +11,7 @@ from npc_engine.playtest.report.page import page
 from npc_engine.playtest.report.terminal import print_run
 from npc_engine.playtest.results import Head
 from npc_engine.playtest.scenarios.schema import Expected
-from npc_engine.playtest.scores.scenes import impersonates, invented, takes_over
+from npc_engine.playtest.scores.scenes import impersonates, invented, repeats, takes_over
 from npc_engine.playtest.scores.scoring import score_all
 from npc_engine.playtest.talks import TalkRecord, TurnRecord
 from npc_engine.sheets.library import shipped_sheets_dir
@@ -90,6 +90,33 @@ async def test_a_talk_that_broke_off_is_scored_as_far_as_it_went():
 )
 def test_an_answer_as_ones_own(reply, is_taken):
     assert takes_over(reply, FORTY, other=HESTA) is is_taken
+
+
+@pytest.mark.parametrize(
+    ("reply", "run"),
+    [
+        ("Three kinds of curved steel swords hang here.", "three kinds of curved steel"),
+        ("I do sell three kinds of curved steel.", "three kinds of curved steel"),
+        ("She has three kinds of curved steel.", ""),
+        ("Hesta has three kinds of curved steel.", ""),
+        ("Three kinds of steel.", ""),
+        ("I do not know about any of that.", ""),
+        ("The temple bell lies in the river bed.", ""),  # his own sheet has it
+    ],
+)
+def test_anothers_words_as_ones_own(reply, run):
+    told = "I have three kinds of curved steel. I do not know about any of that. The temple bell lies in the river bed."
+    known = ("The temple bell lies in the river bed, they say.", "What is there?")
+    assert repeats(reply, told, known=known, other=HESTA) == run
+
+
+async def test_a_copy_counts_whether_the_answer_is_right_or_not():
+    told = "I have three kinds of curved steel."
+    found = await counts(scene("I have three kinds of curved steel.", "Corin.", "Hm.", told=told))
+    assert found["conformity"] == (1, 1)
+    assert "hearsay" not in found
+    found = await counts(scene("I have ale.", "Corin.", "Hm.", told=told))
+    assert found["conformity"] == (0, 1)
 
 
 @pytest.mark.parametrize(
