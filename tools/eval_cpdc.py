@@ -28,11 +28,12 @@ from npc_engine.cli.console import progress_sink
 from npc_engine.config import EngineConfig, load_config
 from npc_engine.errors import NpcEngineError
 from npc_engine.guard.strategies import STRATEGIES
+from tools.eval_choice import evidence_of
 from tools.evaluation.loading import running
 from tools.evaluation.nli import Nli, load_nli
-from tools.evaluation.records import append_record, kept
+from tools.evaluation.records import append_record, kept, read_records
 from tools.tasks.cpdc import PARTS, Episode, load_part
-from tools.tasks.fitting import MAX_OVER_CALL, fit, recording_weights
+from tools.tasks.fitting import Fitted, evidence, fit, print_fit, recording_weights
 from tools.tasks.floors import Guess, Neighbours, fixed
 from tools.tasks.game import answer
 from tools.tasks.perturb import WAYS, Perturbed, perturb, renamed_back
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         records = asyncio.run(had(changed, options)) if not options.floors_only else None
         if options.fit:
             assert records is not None  # parse refuses --fit with --floors-only
-            print_fit(changed, records, options.given)
+            print_fit(fitted(changed, records, options))
             return 0
         report = asyncio.run(evaluate(changed, records, memory, options))
     except NpcEngineError as error:
@@ -106,6 +107,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         choices=("model", "encoder"),
         help="fit the weights of the choice, to all evidence or to the encoder's alone; implies --calls-only",
     )
+    parser.add_argument("--beside", type=Path, help="fit to the records of `tools.eval_choice --fit` as well")
     parser.add_argument(
         "--weights", type=json.loads, default={}, help='weights of the choice: {"floor": 0.4}; --fit compares with them'
     )
@@ -243,16 +245,19 @@ def _floor(guess: Guess, episode: Episode, number: int) -> Outcome:
     return Outcome(calls=guess.calls, results=results, reply=guess.reply)
 
 
-def print_fit(changed: Sequence[Perturbed], records: Sequence[Sequence[dict[str, Any]]], given: ChoiceWeights) -> None:
-    """Fit the weights to what was recorded; print them with what they come to."""
-    fitted = fit([one.episode for one in changed], records, given=given)
-    out = Console()
-    out.print(f"{fitted.num_turns} turns; over-call at most {MAX_OVER_CALL:.0%}; first calls only", highlight=False)
-    for label, figures in fitted.figures.items():
-        out.print(f"{label}: {', '.join(f'{name} {value:.3f}' for name, value in figures.items())}", highlight=False)
-    out.print("ChoiceWeights fields to set:", highlight=False)
-    for name, value in fitted.fields.items():
-        out.print(f"    {name}: float = {value}", highlight=False)
+def fitted(
+    changed: Sequence[Perturbed], records: Sequence[Sequence[dict[str, Any]]], options: argparse.Namespace
+) -> Fitted:
+    """Fit the weights to what was recorded, and to what --beside holds."""
+    turns = [
+        turn
+        for number, (one, some) in enumerate(zip(changed, records, strict=True))
+        for turn in evidence(number, [frozenset(call.name for call in each.calls) for each in one.episode.turns], some)
+    ]
+    beside = list(read_records(options.beside)) if options.beside else []
+    for number, record in enumerate(beside, start=len(changed)):
+        turns += evidence_of(number, record)
+    return fit(turns, given=options.given)
 
 
 def _config(options: argparse.Namespace) -> EngineConfig:

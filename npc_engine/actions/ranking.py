@@ -4,12 +4,13 @@
         bias + example * cosine + description * cosine + model * (evidence + order * behind) + in_play
     )
 
-The model's evidence is how much likelier it writes the likeliest action's name than `none`, in natural logs, less a
-share of what it would write whatever the player says (`prior`), clipped to `model_cap` and divided by it: between -1
-and 1. `behind` is how far less likely than that one the action is, clipped and divided likewise: -1 to 0.
+The model's evidence is how much likelier it writes the likeliest action's name than `none`, in natural logs, clipped to
+`model_cap` and divided by it: between -1 and 1. `behind` is how far less likely than that one the action is, clipped
+and divided likewise: -1 to 0.
 
-Sources: contextual calibration by a content-free input, Zhao et al. 2021, Calibrate Before Use; `none` as one of the
-choices, Nuriyev 2025 (CPDC 2025), there as a pseudo-tool "reply".
+Source: `none` as one of the choices, Nuriyev 2025 (CPDC 2025), there as a pseudo-tool "reply". Calibration by what the
+model writes whatever the player says (Zhao et al. 2021, Calibrate Before Use) made it worse: docs/log.md, "Weights of
+the choice".
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from npc_engine.sheets.action_spec import NO_ACTION, ActionSpec
 class ChoiceWeights:
     """Everything that decides whether an action is called. Weights of 0 and switches turn a part off.
 
-    Source: `floor`, `example` and `description` from held-out examples of the shipped sheets, docs/log.md, "How close a
-    line is to an action". All others are set by hand and not fitted.
+    Source: `example`, `description`, `model`, `order`, `model_cap`, `bias` and `threshold` fitted to recorded lines,
+    docs/log.md, "Weights of the choice"; `floor` as high as costs little there, since below it a turn is spared the
+    model. `in_play` and those of follow-ups are set by hand.
 
     Attributes:
         shortlist_size: Actions that reach the prompt, those with the best encoder evidence. 256 turns it off.
@@ -38,7 +40,6 @@ class ChoiceWeights:
         model: Weight of the model's evidence that the line wants any of the actions. 0: the model is not asked.
         order: Share of `model` that counts how far behind the likeliest action it is to the model, which goes by names:
             to buy from the shop is "sell_item", and a small model writes "buy_item".
-        prior: Share of the model's prior that is subtracted from its evidence, 0 to 1. 0: the prior is not computed.
         model_cap: Natural log units beyond which the model's evidence counts no more.
         in_play: Added for an action whose missing argument was asked for, or whose criteria add up (`accumulate`) and
             the line has another one.
@@ -55,18 +56,17 @@ class ChoiceWeights:
     """
 
     shortlist_size: int = 8
-    floor: float = 0.5
-    example: float = 10.0
-    description: float = 1.0
-    model: float = 4.0
-    order: float = 0.25
-    prior: float = 0.5
-    model_cap: float = 6.0
-    in_play: float = 6.0
-    bias: float = -7.0
-    threshold: float = 0.5
+    floor: float = 0.35
+    example: float = 4.1
+    description: float = 2.6
+    model: float = 1.3
+    order: float = 2.4
+    model_cap: float = 3.0
+    in_play: float = 3.0
+    bias: float = -3.6
+    threshold: float = 0.38
     follow_up_floor: float = 0.6
-    follow_up_threshold: float = 0.6
+    follow_up_threshold: float = 0.5
     use_clauses: bool = True
     use_context: bool = True
     use_references: bool = True
@@ -83,7 +83,6 @@ class Ranked:
         example: Cosine to its closest example.
         description: Cosine to its description.
         model: Natural log of how much likelier the model writes its name than `none`; None where it was not asked.
-        prior: The same whatever the player says; None where it was not asked.
         is_in_play: Whether the line goes on with it.
     """
 
@@ -92,7 +91,6 @@ class Ranked:
     example: float
     description: float
     model: float | None
-    prior: float | None
     is_in_play: bool
 
     @property
@@ -104,7 +102,6 @@ class Ranked:
             "example": round(self.example, 3),
             "description": round(self.description, 3),
             "model": None if self.model is None else round(self.model, 2),
-            "prior": None if self.prior is None else round(self.prior, 2),
             "in_play": self.is_in_play,
         }
 
@@ -114,7 +111,6 @@ def rank(
     weights: ChoiceWeights,
     *,
     model: Mapping[str, float] | None,
-    prior: Mapping[str, float] | None,
     in_play: str | None,
 ) -> list[Ranked]:
     """Weigh the evidence; best first.
@@ -123,20 +119,17 @@ def rank(
         evidence: Of each action of the shortlist.
         weights: How.
         model: Natural-log probability of each action's name, `none` included; None where the model is not asked.
-        prior: The same from a prompt whose line says nothing.
         in_play: The action that is in play.
     """
     names = [one.action.name for one in evidence]
     likelier = {name: model[name] - model[NO_ACTION] for name in names} if model is not None else {}
-    before = {name: prior[name] - prior[NO_ACTION] for name in names} if prior is not None else {}
-    corrected = {name: value - weights.prior * before.get(name, 0.0) for name, value in likelier.items()}
-    likeliest = max(corrected.values(), default=0.0)
+    likeliest = max(likelier.values(), default=0.0)
     ranked = []
     for one in evidence:
         name = one.action.name
         logit = weights.bias + weights.example * one.example + weights.description * one.description
-        if name in corrected:
-            behind = _capped(corrected[name] - likeliest, weights.model_cap)
+        if name in likelier:
+            behind = _capped(likelier[name] - likeliest, weights.model_cap)
             logit += weights.model * (_capped(likeliest, weights.model_cap) + weights.order * behind)
         ranked.append(
             Ranked(
@@ -145,7 +138,6 @@ def rank(
                 example=one.example,
                 description=one.description,
                 model=likelier.get(name),
-                prior=before.get(name),
                 is_in_play=name == in_play,
             )
         )

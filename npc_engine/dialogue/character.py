@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from npc_engine.actions.choose import MAX_CALL_TOKENS, ActionChooser
+from npc_engine.actions.choose import ActionChooser
 from npc_engine.actions.procedures import Procedures
 from npc_engine.actions.shortlist import ActionIndex
 from npc_engine.dialogue.grounding import Grounder
@@ -26,12 +26,8 @@ from npc_engine.inference.engine import InferenceEngine
 from npc_engine.models.tokenizer import ChatTokenizer
 from npc_engine.sheets.schema import ActionSpec, CharacterSheet
 
-# Sets of actions whose prior is kept a character.
-MAX_PRIORS = 64
 # Sets of actions, each that of some game, whose prompts are kept warm a character.
 MAX_WARM_SETS = 4
-# A line that asks for nothing.
-NO_LINE = "..."
 
 
 class Character:
@@ -89,8 +85,6 @@ class Character:
         self.listener: Listener | None = None
         self.actions = sheet.resolved_actions()
         self.procedures = Procedures(sheet.procedures)
-        self._action_priors: OrderedDict[tuple[ActionSpec, ...], dict[str, float]] = OrderedDict()
-        self._prior_lock = asyncio.Lock()
         self._indexes: OrderedDict[tuple[ActionSpec, ...], ActionIndex] = OrderedDict()
         self._index_lock = asyncio.Lock()
         self._warm_sets: dict[tuple[ActionSpec, ...], str] = {}
@@ -100,27 +94,6 @@ class Character:
     def embeddings(self) -> NDArray[np.float32]:
         """(n_statements, hidden_size) float32: what the sheet says, for others' imaginary listeners."""
         return self.knowledge.embeddings
-
-    async def action_prior(self, offered: tuple[ActionSpec, ...]) -> dict[str, float]:
-        """What the model writes of the listed actions' names, whatever the player says; as `name_logprobs` gives it.
-
-        From a prompt whose line says nothing, before any talk. Kept, as it is the same for every conversation.
-
-        Args:
-            offered: The actions that the game runs.
-        """
-        listed = self.prompts.listed(offered)
-        # One at a time: a talk's first turn waits for what its opening began.
-        async with self._prior_lock:
-            if listed not in self._action_priors:
-                prompt = self.prompts.action(
-                    NO_LINE, exchanges=(), actions=listed, offered=offered, done=(), max_new_tokens=MAX_CALL_TOKENS
-                )
-                prior = await self.chooser.name_logprobs(prompt.ids, listed, conversation_id=None, adapter=self.adapter)
-                self._action_priors[listed] = prior
-                if len(self._action_priors) > MAX_PRIORS:
-                    self._action_priors.popitem(last=False)
-            return self._action_priors[listed]
 
     async def action_index(self, offered: tuple[ActionSpec, ...]) -> ActionIndex:
         """What these actions are found by: the sheet's own was encoded when it loaded, a game's own is kept."""
@@ -144,7 +117,7 @@ class Character:
         await self.warm_actions(self.actions)
 
     async def warm_actions(self, offered: tuple[ActionSpec, ...]) -> None:
-        """The same for talks in which the game runs these actions, and the model's prior of them.
+        """The same for talks in which the game runs these actions.
 
         Snapshots of the last `MAX_WARM_SETS` sets are kept.
         """
@@ -161,8 +134,6 @@ class Character:
             await self.engine.warm_prefix(
                 self.prompts.stable(offered), key=self._warm_sets[listed], adapter=self.adapter
             )
-        if self.chooser.weights.model and self.chooser.weights.prior:
-            await self.action_prior(offered)
 
 
 def _lacks(sheet_id: str, adapter: str, installed: tuple[str, ...]) -> UnknownAdapter:

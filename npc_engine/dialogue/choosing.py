@@ -102,19 +102,16 @@ async def choose(
     listed = frozenset(character.prompts.listed(turn.conversation.actions))
     evidence = _readable(evidence, listed)
     wanted = {one.action.name for one in evidence}
-    # In the order they are declared in, so that the prompt and its prior are the same from turn to turn.
+    # In the order they are declared in, so that the prompt is the same from turn to turn.
     actions = [action for action in turn.conversation.actions if action.name in wanted]
     prompt = _prompt(turn, actions, done)
-    model = prior = None
+    model = None
     if weights.model:
         names = character.chooser.name_logprobs(
             prompt.ids, actions, conversation_id=turn.conversation.id, adapter=character.adapter
         )
         model = await turn.stop.race(names)
-        # Of a shortlist that is read in the turn, the prior would be another reading as long.
-        if weights.prior and listed.issuperset(actions):
-            prior = await turn.stop.race(character.action_prior(turn.conversation.actions))
-    ranked = rank(evidence, weights, model=model, prior=prior, in_play=turn.in_play)
+    ranked = rank(evidence, weights, model=model, in_play=turn.in_play)
     threshold = weights.follow_up_threshold if done else weights.threshold
     best = ranked[0] if ranked[0].probability >= threshold else None
     turn.trace.data["choice"] = {

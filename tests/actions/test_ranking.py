@@ -17,8 +17,8 @@ def evidence(a, b=0.0):
     return [Evidence(action=A, example=a, description=0.0), Evidence(action=B, example=b, description=0.0)]
 
 
-def best(weights=WEIGHTS, *, cosines=(0.7, 0.7), model=None, prior=None, in_play=None):
-    ranked = rank(evidence(*cosines), weights, model=model, prior=prior, in_play=in_play)
+def best(weights=WEIGHTS, *, cosines=(0.7, 0.7), model=None, in_play=None):
+    ranked = rank(evidence(*cosines), weights, model=model, in_play=in_play)
     assert ranked[0].probability >= ranked[1].probability
     return ranked[0]
 
@@ -34,14 +34,6 @@ def test_the_model_decides_between_equals():
 def test_the_model_can_say_none():
     assert best(model={"a": -9.0, "b": -9.0, "none": -1.0}).probability < WEIGHTS.threshold
     assert best(model={"a": -1.0, "b": -9.0, "none": -9.0}).probability > WEIGHTS.threshold
-
-
-def test_what_the_model_always_says_counts_less():
-    says = {"a": -1.0, "b": -3.0, "none": -4.0}
-    assert best(model=says).action is A
-    always = {"a": -1.0, "b": -9.0, "none": -4.0}
-    assert best(replace(WEIGHTS, prior=1.0), model=says, prior=always).action is B
-    assert best(replace(WEIGHTS, prior=0.0), model=says, prior=always).action is A
 
 
 def test_no_single_figure_of_the_model_outweighs_the_cap():
@@ -60,7 +52,7 @@ def test_a_weight_of_zero_turns_a_part_off(part):
     says = {"cosines": (0.9, 0.1)} if part == "example" else {"cosines": (0.5, 0.5)}
     says |= {"model": {"a": -1.0, "b": -9.0, "none": -5.0}} if part == "model" else {}
     says |= {"in_play": "a"} if part == "in_play" else {}
-    on = rank(evidence(*says.pop("cosines")), off, model=says.get("model"), prior=None, in_play=says.get("in_play"))
+    on = rank(evidence(*says.pop("cosines")), off, model=says.get("model"), in_play=says.get("in_play"))
     assert on[0].probability == pytest.approx(on[1].probability)
 
 

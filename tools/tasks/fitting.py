@@ -1,11 +1,11 @@
 """Fit the weights of the choice among actions to recorded evidence, offline.
 
 Each turn of a part is had once with every function on the shortlist and the model asked about all of them; what the
-trace then holds (cosines, the model's evidence, its prior, whether criteria add up) is all that `ranking.rank` looks
+trace then holds (cosines, the model's evidence, whether criteria add up) is all that `ranking.rank` looks
 at, so any weights can be tried without the model. Only a turn's first call is decided here, as in the engine.
 
-Weights by logistic regression over (turn, function) pairs, whether gold calls the function, with the clipped and
-prior-corrected evidence of a grid of `prior` and `model_cap`; then `floor` and `threshold` by a grid: the best name F1
+Weights by logistic regression over (turn, function) pairs, whether gold calls the function, with the evidence
+clipped at each of a grid of `model_cap`; then `floor` and `threshold` by a grid: the best name F1
 of first calls among those whose over-call rate is at most `MAX_OVER_CALL`. Source: Platt 1999, Probabilistic Outputs,
 for the form; the constraint is a product decision, since a call that nobody wanted costs more than a missed one.
 """
@@ -14,17 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
 from npc_engine.actions.ranking import ChoiceWeights
-from tools.tasks.cpdc import Episode
 
 MAX_OVER_CALL = 0.15
-PRIORS = (0.0, 0.25, 0.5, 0.75, 1.0)
 CAPS = (3.0, 6.0, 10.0, 16.0)
 FLOORS = (-1.0, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55)
 THRESHOLDS = tuple(round(0.02 * step, 2) for step in range(1, 50))
@@ -54,14 +52,14 @@ class Fitted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Turn:
+class Turn:
     """One turn's evidence: a row a function."""
 
     dialogue: int
     wanted: frozenset[str]
     names: tuple[str, ...]
     cosines: NDArray[np.float64]  # (n, 2): example, description
-    model: NDArray[np.float64]  # (n, 2): evidence, prior; zeros where the model was not asked
+    model: NDArray[np.float64]  # (n,): evidence; zeros where the model was not asked
     in_play: NDArray[np.float64]  # (n,)
 
 
@@ -76,33 +74,21 @@ def recording_weights(*, asks_model: bool) -> ChoiceWeights:
         shortlist_size=256,
         floor=-1.0,
         model=float(asks_model),
-        prior=float(asks_model),
         threshold=NO_CALL,
         follow_up_threshold=NO_CALL,
     )
 
 
-def fit(
-    episodes: Sequence[Episode],
-    records: Sequence[Sequence[Mapping[str, Any]]],
-    *,
-    given: ChoiceWeights | None = None,
-) -> Fitted:
-    """Fit to recorded turns.
+def fit(turns: Sequence[Turn], *, given: ChoiceWeights | None = None) -> Fitted:
+    """Fit to recorded turns, as `evidence` makes them.
 
     Args:
-        episodes: The dialogues.
-        records: Their turns, had under `recording_weights`.
+        turns: What was recorded under `recording_weights`.
         given: Weights to compare with; None: the engine's.
 
     Raises:
-        ValueError: No turn holds any evidence.
+        ValueError: There are none.
     """
-    turns = [
-        turn
-        for number, (episode, some) in enumerate(zip(episodes, records, strict=True))
-        for turn in _evidence(number, episode, some)
-    ]
     if not turns:
         raise ValueError("no turn holds any evidence: were they had under recording_weights?")
     fields = _best(turns)
@@ -126,7 +112,7 @@ def fit(
     )
 
 
-def figures(decided: Sequence[tuple[_Turn, Mapping[str, float]]]) -> dict[str, float]:
+def figures(decided: Sequence[tuple[Turn, Mapping[str, float]]]) -> dict[str, float]:
     """Name F1 of first calls, over-call and under-call, each turn under its weights."""
     calls = [(turn, _called(turn, fields)) for turn, fields in decided]
     right = sum(call in turn.wanted for turn, call in calls if call is not None)
@@ -143,37 +129,55 @@ def figures(decided: Sequence[tuple[_Turn, Mapping[str, float]]]) -> dict[str, f
 # --- evidence -------------------------------------------------------------------------------------
 
 
-def _evidence(number: int, episode: Episode, records: Sequence[Mapping[str, Any]]) -> Iterator[_Turn]:
-    for turn, record in zip(episode.turns, records, strict=True):
+def evidence(dialogue: int, wanted: Sequence[frozenset[str]], records: Sequence[Mapping[str, Any]]) -> Iterator[Turn]:
+    """The turns of one dialogue that hold any evidence.
+
+    Args:
+        dialogue: Its number; folds go by it.
+        wanted: The functions that each turn wants.
+        records: The turns, as `running.called` records them.
+    """
+    for names, record in zip(wanted, records, strict=True):
         ranked = record["trace"].get("choice", {}).get("ranked", ())
         # An agreed offer is called without a choice: nothing to fit there.
         if record["calls"] or not ranked:
             continue
-        yield _Turn(
-            dialogue=number,
-            wanted=frozenset(call.name for call in turn.calls),
+        yield Turn(
+            dialogue=dialogue,
+            wanted=names,
             names=tuple(one["name"] for one in ranked),
             cosines=np.array([[one["example"], one["description"]] for one in ranked], np.float64),
-            model=np.array([[one["model"] or 0.0, one["prior"] or 0.0] for one in ranked], np.float64),
+            model=np.array([one["model"] or 0.0 for one in ranked], np.float64),
             in_play=np.array([one["in_play"] for one in ranked], np.float64),
         )
+
+
+def print_fit(fitted: Fitted) -> None:
+    """The weights and what they come to."""
+    out = Console()
+    out.print(f"{fitted.num_turns} turns; over-call at most {MAX_OVER_CALL:.0%}; first calls only", highlight=False)
+    for label, each in fitted.figures.items():
+        out.print(f"{label}: {', '.join(f'{name} {value:.3f}' for name, value in each.items())}", highlight=False)
+    out.print("ChoiceWeights fields to set:", highlight=False)
+    for name, value in fitted.fields.items():
+        out.print(f"    {name}: float = {value}", highlight=False)
 
 
 # --- fitting --------------------------------------------------------------------------------------
 
 
-def _best(turns: Sequence[_Turn]) -> dict[str, float]:
+def _best(turns: Sequence[Turn]) -> dict[str, float]:
     labels = np.concatenate([[name in turn.wanted for name in turn.names] for turn in turns]).astype(np.float64)
     is_task = np.array([bool(turn.wanted) for turn in turns])
     best: dict[str, float] = {}
     best_value = (-np.inf, -np.inf)
     asks_model = any(turn.model.any() for turn in turns)
-    for prior, cap in product(PRIORS, CAPS) if asks_model else ((0.0, CAPS[0]),):
-        rows = np.concatenate([_features(turn, prior, cap) for turn in turns])
+    for cap in CAPS if asks_model else CAPS[:1]:
+        rows = np.concatenate([_features(turn, cap) for turn in turns])
         example, description, model, behind, in_play, bias = map(float, _logistic(rows, labels))
         # The engine has `order` as a share of `model`: where the one is nothing, so is the other.
         order = behind / model if abs(model) > MIN_WEIGHT else 0.0
-        fields = {"example": example, "description": description, "model": model, "order": order, "prior": prior}
+        fields = {"example": example, "description": description, "model": model, "order": order}
         fields |= {"model_cap": cap, "in_play": in_play, "bias": bias}
         for floor in FLOORS:
             tops = [_top(turn, fields | {"floor": floor}) for turn in turns]
@@ -189,14 +193,14 @@ def _best(turns: Sequence[_Turn]) -> dict[str, float]:
     return best
 
 
-def _top(turn: _Turn, fields: Mapping[str, float]) -> tuple[str | None, float]:
+def _top(turn: Turn, fields: Mapping[str, float]) -> tuple[str | None, float]:
     """The most probable function above the floor, and its probability; None and -1 where there is none.
 
     The arithmetic of `ranking.rank`, on arrays; tests/tools/tasks/test_fitting.py holds both to each other.
     """
     model = [fields["model"], fields["model"] * fields["order"]]
     weights = np.array([fields["example"], fields["description"], *model, fields["in_play"], fields["bias"]])
-    logits = _features(turn, fields["prior"], fields["model_cap"]) @ weights
+    logits = _features(turn, fields["model_cap"]) @ weights
     logits = np.where(turn.cosines.max(axis=1) >= fields["floor"], logits, -np.inf)
     place = int(logits.argmax())
     if not np.isfinite(logits[place]):
@@ -204,21 +208,20 @@ def _top(turn: _Turn, fields: Mapping[str, float]) -> tuple[str | None, float]:
     return turn.names[place], float(1 / (1 + np.exp(-logits[place])))
 
 
-def _called(turn: _Turn, fields: Mapping[str, float]) -> str | None:
+def _called(turn: Turn, fields: Mapping[str, float]) -> str | None:
     name, chance = _top(turn, fields)
     return name if chance >= fields["threshold"] else None
 
 
 def _fields(weights: ChoiceWeights) -> dict[str, float]:
-    names = ("example", "description", "model", "order", "prior", "model_cap", "in_play", "bias", "floor", "threshold")
+    names = ("example", "description", "model", "order", "model_cap", "in_play", "bias", "floor", "threshold")
     return {name: float(getattr(weights, name)) for name in names}
 
 
-def _features(turn: _Turn, prior: float, cap: float) -> NDArray[np.float64]:
+def _features(turn: Turn, cap: float) -> NDArray[np.float64]:
     """(n, 6): cosines to example and description, the model's likeliest and how far behind it, in_play, one."""
-    corrected = turn.model[:, 0] - prior * turn.model[:, 1]
-    likeliest = np.full(len(turn.names), np.clip(corrected.max() / cap, -1, 1))
-    behind = np.clip((corrected - corrected.max()) / cap, -1, 1)
+    likeliest = np.full(len(turn.names), np.clip(turn.model.max() / cap, -1, 1))
+    behind = np.clip((turn.model - turn.model.max()) / cap, -1, 1)
     return np.column_stack([turn.cosines, likeliest, behind, turn.in_play, np.ones(len(turn.names))])
 
 
