@@ -103,7 +103,7 @@ class EngineConfig(BaseSettings):
     temperature: Temperature = Field(0.4, ge=0, le=2, description="of replies; 0 always takes the likeliest word")
     guard: Guard = Field("judge", description="how a sentence is judged before it is heard: docs/judge.md")
     contradiction_threshold: float = Field(
-        0.8, gt=0, le=1, description="probability from which a sentence contradicts what the character knows"
+        0.6, gt=0, le=1, description="probability from which a sentence contradicts what the character knows"
     )
     first_sentence_candidates: int = Field(3, ge=1, le=16, description="samples of a reply's first sentence at most")
     sentence_resamples: int = Field(2, ge=0, le=16, description="further samples of a later sentence that was rejected")

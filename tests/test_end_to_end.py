@@ -56,7 +56,7 @@ def test_a_game_talks(serving, reciter):
             talk.set_state({"trust": 60})
             assert talk.say(asked).finish().trace["premises"][0]["id"] == "treasure"
             talk.world_event("The treasure is gone.")
-            client.world_event("All treasure is gone.")
+            client.world_event("The hidden treasure does lie elsewhere.")
             found = [premise["id"] for premise in talk.say(asked).finish().trace["premises"]]
             assert {"event:1", "event:2"} <= set(found)
             assert client.health().engine["conversations"] == 1

@@ -27,6 +27,7 @@ from rich.progress import Progress as Bar
 from rich.progress import TextColumn, TimeRemainingColumn
 
 from npc_engine.config import EngineConfig
+from npc_engine.guard.verdict import Thresholds
 from npc_engine.inference.encoder import SentenceEncoder
 from npc_engine.sheets.loader import load_sheets
 from tools.nli import curriculum, data, thresholds
@@ -164,8 +165,12 @@ def run_thresholds(options: argparse.Namespace) -> None:
     sheets = [sheet for sheet in load_sheets([options.sheets]).values() if sheet.id not in options.without]
     encoder = SentenceEncoder.load(options.encoder, config=EngineConfig(device="cpu"))
     score = folder_score(options.model)
+    limits = Thresholds()
+    weighed = thresholds.contradictions(score, sheets, encoder, held_out, seed=options.seed)
+    for share in (0.02, 0.03, 0.05):
+        print(thresholds.nearness_table(weighed, limits=limits, max_false_alarm_share=share) + "\n")
     found = {
-        "contradiction": (thresholds.contradictions(score, sheets, encoder, held_out, seed=options.seed), 0.02),
+        "contradiction": (weighed.scores(limits), 0.03),
         "secret": (thresholds.secrets(score, sheets, encoder, seed=options.seed), 0.01),
         "support": (thresholds.support(score, held_out, seed=options.seed), 0.05),
     }

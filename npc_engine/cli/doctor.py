@@ -166,14 +166,17 @@ def _models(cache_dir: Path) -> Generator[Finding, None, list[str]]:
 
 def _session(name: str, cache_dir: Path, device: str | None) -> Finding:
     from npc_engine.config import load_config
+    from npc_engine.inference.classifier import PairClassifier
     from npc_engine.inference.decoder import Decoder
     from npc_engine.inference.encoder import SentenceEncoder
     from npc_engine.models.install import find_installed
 
+    kinds = {"decoder": Decoder, "encoder": SentenceEncoder, "classifier": PairClassifier}
+
     try:
         model = find_installed(name, cache_dir)
         settings = load_config(device=device, num_slots=1, max_context_tokens=256)
-        opened = (Decoder if model.kind == "decoder" else SentenceEncoder).load(model.path, config=settings)
+        opened = kinds[model.kind].load(model.path, config=settings)
     except NpcEngineError as error:
         return Finding("problem", f"model {name}", f"{error.code}: {error.message}", error.hint)
     reason = f" because {opened.fallback_reason}" if opened.fallback_reason else ""

@@ -53,9 +53,30 @@ class _Pair:
     statement: Statement
     premise: str
     hypothesis: str
+    nearness: float | None = None
     may_contradict: bool = False
     may_support: bool = False
     may_reveal: bool = False
+
+
+class _Told:
+    """A sentence and what it tells: "Sixty-five." contradicts every other number alone, so its question goes with it.
+
+    Attributes:
+        sentence: As it is said.
+        with_question: After the player's question, where there was one.
+        is_answer: Whether it is too short to stand alone.
+    """
+
+    def __init__(self, sentence: str, question: str, limits: Thresholds) -> None:
+        self.sentence = sentence
+        self.with_question = f"{question} {sentence}" if question else sentence
+        self.is_answer = bool(question) and len(sentence.split()) <= limits.short_words
+
+    @property
+    def text(self) -> str:
+        """What is judged."""
+        return self.with_question if self.is_answer else self.sentence
 
 
 class Judge:
@@ -93,11 +114,12 @@ class Judge:
         claims = [row for row, verdict in enumerate(verdicts) if verdict.is_sayable and is_claim(verdict.sentence)]
         if self._nli is None or not claims:
             return verdicts
-        embeddings = await self._encoder.aembed([sentences[row] for row in claims])
+        told = [_Told(sentences[row], context.question, self.thresholds) for row in claims]
+        embeddings = await self._encoder.aembed([text for one in told for text in (one.text, one.with_question)])
         pairs = [
             pair
-            for row, embedding in zip(claims, embeddings, strict=True)
-            for pair in self._pairs(row, sentences[row], embedding, context)
+            for row, one, own, asked in zip(claims, told, embeddings[::2], embeddings[1::2], strict=True)
+            for pair in self._pairs(row, one, own, asked, context)
         ]
         if not pairs and not context.needs_support:
             return verdicts
@@ -108,34 +130,39 @@ class Judge:
                 verdicts[row] = self._verdict(sentences[row], [pairs[index] for index in mine], scores[mine], context)
         return verdicts
 
-    def _pairs(self, row: int, sentence: str, embedding: NDArray[np.float32], context: JudgeContext) -> Iterator[_Pair]:
+    def _pairs(
+        self, row: int, told: _Told, own: NDArray[np.float32], asked: NDArray[np.float32], context: JudgeContext
+    ) -> Iterator[_Pair]:
         limits = self.thresholds
-        near = sorted(
-            (item for held in context.passive for item in held.nearest(sentence, embedding, k=limits.max_passive)),
-            key=lambda item: -item[1],
-        )
-        statements = {statement.id: statement for statement, _ in near[: limits.max_passive]}
-        if context.said is not None:
-            said = context.said.nearest(sentence, embedding, k=limits.max_said)
-            statements |= {statement.id: statement for statement, _ in said}
-        active = {statement.id for statement in context.active}
-        statements |= {statement.id: statement for statement in context.active}
-        is_answer = bool(context.question) and len(sentence.split()) <= limits.short_words
-        answer = f"{context.question} {sentence}"
-        for statement in statements.values():
-            # "Sixty-five." contradicts every other number when it stands alone, so its question goes with it.
-            supports = statement.id in active
-            if is_answer:
-                yield _Pair(row, statement, statement.text, answer, may_contradict=True, may_support=supports)
-            if supports or not is_answer:
+        active = {one.id: one for one in context.active}
+        # An active statement that is in no index, an action's result, is about what was just done: as near as can be.
+        nearness: dict[str, float | None] = dict.fromkeys(active)
+        statements = dict(active)
+        held = [*((one, limits.max_passive) for one in context.passive), (context.said, limits.max_said)]
+        for index, k in held:
+            if index is None:
+                continue
+            found = dict(index.nearest(told.text, own, k=k, always=active))
+            # What answers the player's line is as near to the sentence as to the line.
+            for one, score in index.nearest(told.with_question, asked, k=1, always=active):
+                if one.id in active:
+                    found[one] = max(score, found.get(one, score))
+            nearness |= {one.id: score for one, score in found.items()}
+            statements |= {one.id: one for one, score in found.items() if score >= limits.near}
+        for name, statement in statements.items():
+            near, supports = nearness[name], name in active
+            contradicts = near is None or near >= limits.near
+            if contradicts and (told.is_answer or not supports):
+                yield _Pair(row, statement, statement.text, told.text, near, may_contradict=True, may_support=supports)
+            if supports:
+                is_both = contradicts and not told.is_answer
                 yield _Pair(
-                    row, statement, statement.text, sentence, may_contradict=not is_answer, may_support=supports
+                    row, statement, statement.text, told.sentence, near, may_contradict=is_both, may_support=True
                 )
         if context.hidden is not None:
-            told = answer if is_answer else sentence
-            for statement, _ in context.hidden.nearest(sentence, embedding, k=limits.max_hidden):
-                yield _Pair(row, statement, statement.text, told, may_reveal=True)
-                yield _Pair(row, statement, told, statement.text, may_reveal=True)
+            for statement, _ in context.hidden.nearest(told.text, own, k=limits.max_hidden):
+                yield _Pair(row, statement, statement.text, told.text, may_reveal=True)
+                yield _Pair(row, statement, told.text, statement.text, may_reveal=True)
 
     def _verdict(
         self, sentence: str, pairs: Sequence[_Pair], scores: NDArray[np.float32], context: JudgeContext
@@ -147,7 +174,8 @@ class Judge:
         for pair, score in zip(pairs, scores, strict=True):
             name, entailed = pair.statement.id, float(score[ENTAILMENT])
             if pair.may_contradict:
-                contradicted[name] = max(contradicted.get(name, 0.0), float(score[CONTRADICTION]))
+                against = self.thresholds.contradicts(float(score[CONTRADICTION]), pair.nearness)
+                contradicted[name] = max(contradicted.get(name, 0.0), against)
             if pair.may_support:
                 supported[name] = max(supported.get(name, 0.0), entailed)
             if pair.may_contradict or pair.may_support:
@@ -179,7 +207,8 @@ class Judge:
             if score >= self.thresholds.secret:
                 yield Reason(kind="secret", statement_id=name, score=score, span=sentence)
         for name, score in sorted(contradicted.items(), key=lambda item: -item[1]):
-            if score >= self.thresholds.contradiction:
+            # What one statement bears out more surely is about another thing than the one that it seems to contradict.
+            if score >= self.thresholds.contradiction and score > grounded:
                 yield Reason(kind="contradiction", statement_id=name, score=score, span=sentence)
         # Only of what was just done is a missing support a lie; elsewhere the premises seldom say all that is true.
         is_unsupported = support is not None and support < self.thresholds.support

@@ -5,7 +5,7 @@ A contradiction shares its subject with what it contradicts, so that what is far
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ class StatementIndex:
     def __init__(self, statements: Sequence[Statement], embeddings: NDArray[np.float32]) -> None:
         self.statements = tuple(statements)
         self._embeddings = embeddings
+        self._row_of = {statement.id: row for row, statement in enumerate(self.statements)}
         rows: dict[str, list[int]] = {}
         for row, statement in enumerate(self.statements):
             for stem in stems(statement.text):
@@ -41,15 +42,22 @@ class StatementIndex:
         return frozenset(self._rows)
 
     def nearest(
-        self, sentence: str, embedding: NDArray[np.float32], *, k: int, holds: NDArray[np.bool_] | None = None
+        self,
+        sentence: str,
+        embedding: NDArray[np.float32],
+        *,
+        k: int,
+        holds: NDArray[np.bool_] | None = None,
+        always: Collection[str] = (),
     ) -> list[tuple[Statement, float]]:
-        """At most `k` statements with their scores, nearest first.
+        """At most `k` statements with their nearness, nearest first, and those that are asked for besides.
 
         Args:
             sentence: What they are compared with.
             embedding: (hidden_size,) float32, of the sentence.
             k: How many.
             holds: (n_statements,) bool, which ones take part; None for all.
+            always: Ids of statements that come in any case, where they are here.
         """
         if not self.statements or k <= 0:
             return []
@@ -57,8 +65,9 @@ class StatementIndex:
         if holds is not None:
             scores = np.where(holds, scores, -np.inf)
         k = min(k, len(scores))
-        top = np.argpartition(-scores, k - 1)[:k]
-        best = sorted((int(row) for row in top if scores[row] > -np.inf), key=lambda row: (-scores[row], row))
+        top = {int(row) for row in np.argpartition(-scores, k - 1)[:k]}
+        top |= {self._row_of[name] for name in always if name in self._row_of}
+        best = sorted((row for row in top if scores[row] > -np.inf), key=lambda row: (-scores[row], row))
         return [(self.statements[row], float(scores[row])) for row in best]
 
     def _shared(self, sentence: str) -> NDArray[np.float32]:
@@ -86,6 +95,8 @@ class Held:
     index: StatementIndex
     holds: NDArray[np.bool_] | None = None
 
-    def nearest(self, sentence: str, embedding: NDArray[np.float32], *, k: int) -> list[tuple[Statement, float]]:
+    def nearest(
+        self, sentence: str, embedding: NDArray[np.float32], *, k: int, always: Collection[str] = ()
+    ) -> list[tuple[Statement, float]]:
         """As `StatementIndex.nearest`."""
-        return self.index.nearest(sentence, embedding, k=k, holds=self.holds)
+        return self.index.nearest(sentence, embedding, k=k, holds=self.holds, always=always)

@@ -5,6 +5,7 @@ Plain data. Knows nothing of sheets, prompts or models.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -100,13 +101,20 @@ class Verdict:
 class Thresholds:
     """The judge's limits. Probabilities are the NLI model's, 0 to 1.
 
-    The probabilities are starting values: `thresholds_for` in `guard/judge.py` fits them to scored pairs, and
-    docs/judge.md says which of them were fitted to what.
+    docs/judge.md says what they were fitted to.
 
     Attributes:
-        contradiction: From here on a sentence contradicts a statement. Source: starting value, not calibrated.
-        secret: From here on, in both directions, a sentence says a hidden statement. Source: as above.
-        support: From here on a statement entails a sentence. Source: as above.
+        contradiction: From here on a sentence contradicts a statement, weighed by nearness. Source: 3 in 100 sentences
+            that contradict nothing are stopped, docs/judge.md.
+        secret: From here on, in both directions, a sentence says a hidden statement. Source: likewise, fewer than 1 in
+            100.
+        support: From here on a statement entails a sentence. Source: likewise, of pairs that are not entailed fewer
+            than 5 in 100.
+        near: Nearness (`StatementIndex.nearest`) below which a statement is about something else, and is not
+            judged whether it contradicts. Source: docs/log.md, "Only what is near contradicts".
+        nearness_weight: Natural log units that the odds of a contradiction lose with each unit of missing nearness.
+            Source: as above.
+        full_nearness: Nearness from which nothing is lost. Source: as above.
         secret_words: Words of a hidden statement that nothing else explains, from which a sentence says it. Source: one
             such word also comes by chance; chosen by hand, not calibrated.
         secret_share: Share of a hidden statement's words in the sentence and the player's line together, from which
@@ -119,15 +127,34 @@ class Thresholds:
             by hand, not calibrated.
     """
 
-    contradiction: float = 0.8
+    contradiction: float = 0.6
     secret: float = 0.8
     support: float = 0.5
+    near: float = 0.25
+    nearness_weight: float = 5.0
+    full_nearness: float = 0.8
     secret_words: int = 2
     secret_share: float = 0.6
     max_passive: int = 32
     max_said: int = 16
     max_hidden: int = 4
     short_words: int = 4
+
+    def contradicts(self, probability: float, nearness: float | None) -> float:
+        """How likely a sentence contradicts a statement, 0 to 1.
+
+        Two facts about different matters share little, and an NLI model that sees a sentence beside everything that a
+        sheet says will find one of them against it; so its odds are weighed with how near the two are.
+
+        Args:
+            probability: What the NLI model says.
+            nearness: Of the statement to the sentence; None leaves the probability as it is.
+        """
+        if nearness is None:
+            return probability
+        odds = probability / max(1e-9, 1 - probability)
+        odds *= math.exp(self.nearness_weight * min(0.0, nearness - self.full_nearness))
+        return odds / (1 + odds)
 
 
 class Nli(Protocol):

@@ -48,6 +48,7 @@ class PairClassifier:
     Attributes:
         spec: What the graph is.
         provider: The execution provider that the session really got.
+        fallback_reason: Why not CUDA under `device = "auto"`; empty otherwise.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class PairClassifier:
         tokenizer.no_truncation()
         self.spec = spec
         self.provider = session.provider
+        self.fallback_reason = session.fallback_reason
         self._session = session
         self._tokenizer = tokenizer
         self._queue: BatchQueue[Pair] = BatchQueue(

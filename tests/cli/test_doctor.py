@@ -39,6 +39,7 @@ def test_an_empty_cache_is_no_problem(findings, tmp_path, monkeypatch):
         assert found[f"model {name}"]["level"] == "note"
         assert found[f"model {name}"]["hint"] == f"npc-engine models pull {name}"
     assert "hesta" in found["sheets"]["finding"]
+    assert found["model nli"]["finding"].startswith("int8, runs on ")
     assert not (tmp_path / "none").exists()
 
 

@@ -210,8 +210,11 @@ def test_conditions_and_other_sections(differ):
     assert "* changed: controls.max_words" in lines
 
 
-def test_json_says_what_told_it(differ):
-    document = json.loads("\n".join(differ((SWORD, "A short sword costs 40 crowns."), arguments=("--json",))))
+def test_json_says_what_told_it(differ, monkeypatch):
+    costs = (SWORD, "A short sword costs 40 crowns.")
+    assert json.loads("\n".join(differ(costs, arguments=("--json",))))["changes"][0]["by"] == "nli"
+    monkeypatch.setenv("NPC_ENGINE_NLI", "absent")
+    document = json.loads("\n".join(differ(costs, arguments=("--json",))))
     (change,) = document["changes"]
     assert change["by"] == "text"
     assert [note.split(" ")[1] for note in document["notes"]] == ["encoder", "NLI"]
@@ -219,5 +222,6 @@ def test_json_says_what_told_it(differ):
 
 def test_the_encoder_tells_where_it_is_installed(differ, stubs, monkeypatch):
     monkeypatch.setenv("NPC_ENGINE_CACHE_DIR", str(stubs))
+    monkeypatch.setenv("NPC_ENGINE_NLI", "absent")
     lines = differ((SWORD, "I charge 40 good crowns for a short sword."), arguments=())
     assert lines[0].startswith("= reworded: price-short-sword  [encoder ")

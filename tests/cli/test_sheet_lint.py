@@ -28,11 +28,12 @@ def line_of(path, words):
     return next(number for number, line in enumerate(lines, 1) if words in line)
 
 
-def test_a_clean_sheet(guard, command):
+def test_a_clean_sheet(guard, command, monkeypatch):
+    monkeypatch.setenv("NPC_ENGINE_NLI", "absent")
     code, out, err = command("sheet", "lint", "--strict", guard)
     assert (code, out) == (0, "1 sheet, 9 facts: nothing found\n")
     assert "the encoder 'encoder' is not installed" in err
-    assert "the NLI model 'nli' is not installed" in err
+    assert "the NLI model 'absent' is not installed" in err
     assert "no dialogue model is installed: tokens are not counted" in err
 
 
@@ -76,7 +77,7 @@ def test_json(guard, command):
     (file,) = document["files"]
     (finding,) = file["findings"]
     assert (finding["code"], finding["severity"], finding["fixable"]) == ("SL008", "warning", False)
-    assert len(document["notes"]) == 3
+    assert len(document["notes"]) == 2  # no encoder and no dialogue model; the NLI model is part of the package
 
 
 def test_sarif_holds_what_the_loader_says_too(guard, command):
@@ -111,10 +112,11 @@ def test_one_bad_sheet_does_not_hide_the_others(guard, command, tmp_path):
 def test_installed_models_are_used(guard, command, stubs, monkeypatch):
     monkeypatch.setenv("NPC_ENGINE_CACHE_DIR", str(stubs))
     monkeypatch.setenv("NPC_ENGINE_MAX_CONTEXT_TOKENS", "512")
+    monkeypatch.setenv("NPC_ENGINE_NLI", "absent")
     code, out, err = command("sheet", "lint", guard)
     assert code == 1
     assert "SL013 over-budget" in out
     assert "tokens of stub" in out
     assert "encoder" not in err
-    assert "the NLI model 'nli' is not installed" in err
+    assert "the NLI model 'absent' is not installed" in err
     assert command("sheet", "lint", "--no-models", guard)[:1] == (0,)

@@ -63,6 +63,9 @@ def test_ask_answers_and_says_why(mara_file, stubs, command, monkeypatch):
     assert code == 0
     assert "forty" in out.splitlines()[0]
     assert "premises (" in out
+    assert "judged by string rules and nli" in out
+    monkeypatch.setenv("NPC_ENGINE_NLI", "absent")
+    out = command("sheet", "ask", mara_file, "What does a sword cost?")[1]
     assert "judged by no NLI model: string rules only" in out
 
 

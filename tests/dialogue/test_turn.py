@@ -413,7 +413,7 @@ async def test_an_answer_to_nothing_is_refused(sheet, reciter, word_encoder):
         (("sell_sword",), {}, RING, CALL_RING),
         (("*",), {"trust": 49}, VAULT, CALL_VAULT),
         (("*",), {}, "What does a sword cost?", CALL_RING),
-        (("*",), {}, RING, CALL_NONE),
+        (("*",), {}, "Does the brass thing ring at night?", CALL_NONE),
     ],
     ids=["nothing offered", "another offered", "not eligible", "no task", "none chosen"],
 )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from npc_engine.guard.judge import Judge, JudgeContext, is_claim, threshold_for
 from npc_engine.guard.nearest import Held, StatementIndex
 from npc_engine.guard.rules import Allowed, RuleContext
-from npc_engine.guard.verdict import Statement
+from npc_engine.guard.verdict import Statement, Thresholds
 from tests.guard.table import TableNli, WordEncoder
 
 ENCODER = WordEncoder()
@@ -19,8 +19,12 @@ def index(*texts, kind="fact"):
     return StatementIndex(statements, ENCODER.embed(texts))
 
 
-def judge(*table):
-    return Judge(ENCODER, TableNli(*table))
+# Every statement is judged, however far it is; what nearness does has tests of its own.
+ALL = Thresholds(near=-1.0, nearness_weight=0.0)
+
+
+def judge(*table, thresholds=ALL):
+    return Judge(ENCODER, TableNli(*table), thresholds)
 
 
 FREE = RuleContext(allowed=Allowed(told=["forty crowns, fifty crowns"]))
@@ -115,14 +119,68 @@ async def test_without_a_model_it_says_so():
 async def test_the_pairs_do_not_grow_with_the_sheet(size):
     nli = TableNli()
     facts = index(*(f"Fact {number} is about swords." for number in range(size)))
-    await Judge(ENCODER, nli).judge("Swords are dear these days, all.", JudgeContext(passive=[Held(index=facts)]))
+    context = JudgeContext(passive=[Held(index=facts)])
+    await Judge(ENCODER, nli, ALL).judge("Swords are dear these days, all.", context)
     assert len(nli.asked) == min(size, 32)
+
+
+MILL, SMITH = "My brother runs the mill.", "I am a smith."
+DENIES = ("", "no brother", "contradiction")
+
+
+async def test_only_what_is_near_can_be_contradicted():
+    nli = TableNli(DENIES)
+    context = JudgeContext(rules=FREE, passive=[Held(index=index(MILL, SMITH))])
+    verdict = await Judge(ENCODER, nli, Thresholds()).judge("No brother of mine, he runs the mill no more.", context)
+    assert [premise for premise, _ in nli.asked] == [MILL]
+    far = await judge(DENIES, thresholds=Thresholds()).judge("I have no brother here to speak of.", context)
+    near = await judge(DENIES, thresholds=Thresholds()).judge("There is no brother who runs the mill.", context)
+    assert near.contradiction > (far.contradiction or 0.0)
+    assert verdict.num_judged == 1
+
+
+async def test_what_a_statement_bears_out_more_surely_contradicts_no_other():
+    prices = index("A short sword costs forty crowns.", "A long sword costs sixty crowns.")
+    context = JudgeContext(rules=FREE, passive=[Held(index=prices)])
+    against = ("long sword", "forty", "contradiction")
+    said = "For that short sword I take forty crowns."
+    assert not (await judge(against).judge(said, context)).is_sayable
+    both = await judge(("short sword", "forty", "entailment"), against, thresholds=Thresholds(near=-1.0)).judge(
+        said, context
+    )
+    assert both.is_sayable
+    assert both.contradiction > 0.1
+
+
+async def test_a_result_is_as_near_as_can_be_and_a_fact_that_answers_only_as_near_as_it_is():
+    result = Statement(id="action:1", text="A dagger was sold.", kind="action_result")
+    fact = Statement(id="fact0", text=SMITH, kind="fact")
+    passive = [Held(index=index(SMITH, *(f"Lamp {number} is lit." for number in range(40))))]
+    said = "Nothing of yours has changed hands today."
+    for active, contradicted in (([result], ["action:1"]), ([fact], [])):
+        context = JudgeContext(rules=FREE, passive=passive, active=active)
+        verdict = await judge(("", "Nothing", "contradiction"), thresholds=Thresholds()).judge(said, context)
+        assert [reason.statement_id for reason in verdict.reasons] == contradicted
+        assert verdict.support is not None
+
+
+@given(st.floats(0, 1), st.floats(-1, 2))
+def test_the_odds_of_a_contradiction_grow_with_nearness(probability, nearness):
+    limits = Thresholds()
+    weighed = limits.contradicts(probability, nearness)
+    assert 0 <= weighed <= 1
+    assert weighed <= limits.contradicts(probability, nearness + 0.1)
+    assert limits.contradicts(probability, None) == probability
+    assert limits.contradicts(probability, limits.full_nearness) == pytest.approx(probability, abs=1e-6)
+    assert weighed <= probability + 1e-6
 
 
 def test_statements_that_do_not_hold_are_not_near():
     facts = index("A sword costs forty crowns.", "A sword costs fifty crowns.")
     sentence = "A sword costs fifty crowns."
     (embedding,) = ENCODER.embed([sentence])
+    always = facts.nearest(sentence, embedding, k=1, holds=np.array([True, True]), always={"fact0", "unknown"})
+    assert [statement.id for statement, _ in always] == ["fact1", "fact0"]
     near = facts.nearest(sentence, embedding, k=5, holds=np.array([True, False]))
     assert [statement.id for statement, _ in near] == ["fact0"]
     assert [s.id for s, _ in facts.nearest(sentence, embedding, k=1)] == ["fact1"]

@@ -1,15 +1,15 @@
 """Where the judge's thresholds lie: false alarms over sheets that hold together, and generated faults that are found.
 
 All that a sheet says is true of its character at once, so each of its facts, said as a sentence, must pass against all
-the others: whatever is rejected there is a false alarm. What must not pass comes from the generators' held-out pairs,
-since sheets hold no contradictions. The pairs written by hand over the shipped characters play no part.
+the others: whatever is rejected there is a false alarm. What must not pass comes from held-out pairs of the generated
+and written sets, since sheets hold no contradictions. The pairs that measure, written by hand, play no part.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from tools.nli.personas import rephrased
 ENTAILS, CONTRADICTS = LABELS.index("entailment"), LABELS.index("contradiction")
 GRID = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
 PAIRS_OF_A_SET = 300
+ABOUT_CHARACTERS = ("gen_", "written", "characters")
+NEARNESS_WEIGHTS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,33 @@ class Scores:
     bad: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Weighed:
+    """Probabilities of a contradiction with the nearness of what they are about, before `Thresholds` weighs them.
+
+    Attributes:
+        good: Of each sentence that must pass, (n_statements, 2) float64: probability and nearness of each statement.
+        bad: Of what must not pass, (n, 2) float64.
+    """
+
+    good: Sequence[NDArray[np.float64]]
+    bad: NDArray[np.float64]
+
+    def scores(self, limits: Thresholds) -> Scores:
+        """What the judge makes of them."""
+        good = [max((limits.contradicts(*row) for row in _near(rows, limits)), default=0.0) for rows in self.good]
+        bad = [limits.contradicts(*row) if row[1] >= limits.near else 0.0 for row in self.bad.tolist()]
+        return Scores(np.array(good, np.float32), np.array(bad, np.float32))
+
+    def fitted(self, limits: Thresholds, *, max_false_alarm_share: float) -> tuple[float, float]:
+        """The threshold that keeps the share of false alarms, and the share that is then found."""
+        scores = self.scores(limits)
+        at = threshold_for(
+            scores.good.tolist(), [False] * len(scores.good), max_false_alarm_share=max_false_alarm_share
+        )
+        return at, float((scores.bad >= at).mean())
+
+
 def contradictions(
     score: Score,
     sheets: Sequence[CharacterSheet],
@@ -43,8 +72,8 @@ def contradictions(
     held_out: Mapping[str, Sequence[Pair]],
     *,
     seed: int,
-) -> Scores:
-    """How strongly each fact contradicts the others of its sheet, and a generated contradiction its premise."""
+) -> Weighed:
+    """How strongly each fact contradicts the others of its sheet, and a held-out contradiction its premise."""
     rng = random.Random(f"thresholds:{seed}")
     limit = Thresholds().max_passive
     good = []
@@ -55,9 +84,30 @@ def contradictions(
         index = StatementIndex(statements, encoder.embed([fact.text for fact in facts]))
         said = [rephrased(fact.text, rng) for fact in facts]
         for fact, sentence, embedding in zip(facts, said, encoder.embed(said), strict=True):
-            near = [one for one, _ in index.nearest(sentence, embedding, k=limit + 1) if one.id != fact.id][:limit]
-            good.append(float(score([(one.text, sentence) for one in near])[:, CONTRADICTS].max()))
-    return Scores(np.array(good, np.float32), _labelled(score, held_out, "contradiction", CONTRADICTS, seed=seed))
+            near = [item for item in index.nearest(sentence, embedding, k=limit + 1) if item[0].id != fact.id][:limit]
+            scored = score([(one.text, sentence) for one, _ in near])[:, CONTRADICTS]
+            good.append(np.column_stack([scored, [nearness for _, nearness in near]]).astype(np.float64))
+    pairs = _chosen(held_out, "contradiction", seed=seed)
+    scored = score([(pair.premise, pair.hypothesis) for pair in pairs])[:, CONTRADICTS]
+    premises = encoder.embed([pair.premise for pair in pairs])
+    said_ = encoder.embed([pair.hypothesis for pair in pairs])
+    nearness = [
+        StatementIndex([Statement(id="premise", text=pair.premise, kind="fact")], premise[None]).nearest(
+            pair.hypothesis, embedding, k=1
+        )[0][1]
+        for pair, premise, embedding in zip(pairs, premises, said_, strict=True)
+    ]
+    return Weighed(good, np.column_stack([scored, nearness]).astype(np.float64))
+
+
+def nearness_table(weighed: Weighed, *, limits: Thresholds, max_false_alarm_share: float) -> str:
+    """What is found at each weight of nearness, by the threshold that keeps the share of false alarms."""
+    lines = ["| weight of nearness | threshold | found |", "|---|---|---|"]
+    for weight in NEARNESS_WEIGHTS:
+        tried = replace(limits, nearness_weight=weight)
+        at, found = weighed.fitted(tried, max_false_alarm_share=max_false_alarm_share)
+        lines.append(f"| {weight:g} | {at:.2f} | {found:.1%} |")
+    return f"at most {max_false_alarm_share:.0%} false alarms:\n" + "\n".join(lines)
 
 
 def secrets(score: Score, sheets: Sequence[CharacterSheet], encoder: SentenceEncoder, *, seed: int) -> Scores:
@@ -110,8 +160,19 @@ def table(name: str, scores: Scores, *, max_false_alarm_share: float) -> str:
 def _labelled(
     score: Score, held_out: Mapping[str, Sequence[Pair]], label: str, column: int, *, seed: int
 ) -> NDArray[np.float32]:
+    chosen = _chosen(held_out, label, seed=seed)
+    return score([(pair.premise, pair.hypothesis) for pair in chosen])[:, column]
+
+
+def _chosen(held_out: Mapping[str, Sequence[Pair]], label: str, *, seed: int) -> list[Pair]:
+    """Some pairs of a label of each set that is about characters."""
     chosen: list[Pair] = []
     for name, pairs in sorted(held_out.items()):
-        fitting = [pair for pair in pairs if pair.label == label and name.startswith("gen_")]
+        fitting = [pair for pair in pairs if pair.label == label and name.startswith(ABOUT_CHARACTERS)]
         chosen += random.Random(f"{name}:{label}:{seed}").sample(fitting, min(PAIRS_OF_A_SET, len(fitting)))
-    return score([(pair.premise, pair.hypothesis) for pair in chosen])[:, column]
+    return chosen
+
+
+def _near(rows: NDArray[np.float64], limits: Thresholds) -> list[list[float]]:
+    found: list[list[float]] = rows[rows[:, 1] >= limits.near].tolist()
+    return found

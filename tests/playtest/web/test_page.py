@@ -115,14 +115,14 @@ def test_state_and_events_reach_the_character(page, page_server, sheet, price_mo
         page.click("#game form .primary")
         page.until("document.querySelector('#game .meta').innerText.includes('\"trust\":60')")
         page.focus("#event")
-        page.type("The bell rang.")
+        page.type("The mill burned down.")
         page.js("[...document.querySelectorAll('#game button')].find((one) => one.innerText === 'It happened').click()")
         page.until("document.querySelectorAll('#game .plain-list li').length === 1")
         page.click("#tab-trace")
         say(page, asked)
         assert "treasure" in text(page, "#trace .facts")
-        say(page, "Did the bell ring?")
-        assert "The bell rang." in text(page, "#trace .facts")
+        say(page, "Did the mill burn down?")
+        assert "The mill burned down." in text(page, "#trace .facts")
 
 
 @pytest.mark.parametrize("value", ["siege", "siege:two"])
