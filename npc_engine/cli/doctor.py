@@ -171,7 +171,11 @@ def _session(name: str, cache_dir: Path, device: str | None) -> Finding:
     from npc_engine.inference.encoder import SentenceEncoder
     from npc_engine.models.install import find_installed
 
-    kinds = {"decoder": Decoder, "encoder": SentenceEncoder, "classifier": PairClassifier}
+    kinds: dict[str, type[Decoder] | type[SentenceEncoder] | type[PairClassifier]] = {
+        "decoder": Decoder,
+        "encoder": SentenceEncoder,
+        "classifier": PairClassifier,
+    }
 
     try:
         model = find_installed(name, cache_dir)
