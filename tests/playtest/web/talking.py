@@ -14,6 +14,8 @@ def enter(page, server, character="mara"):
     page.until("document.querySelector('.card[data-character]')")
     page.click(f"[data-character={character}]")
     page.until("!document.getElementById('stage').hidden")
+    # The stage is there before the server has opened the talk.
+    page.until("(document.querySelector('.greeting')?.innerText ?? '') !== ''")
 
 
 def send(page, line):
