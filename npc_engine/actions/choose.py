@@ -63,8 +63,7 @@ class ActionChooser:
     ) -> dict[str, float]:
         """Natural-log probability that the model writes each action's name, and `none`, after the prompt.
 
-        Unconstrained: what the model would rather write than any of them lowers all alike. Of each name the tokens up
-        to the first that tells it from all others: the rest follows from them, and would be a step each.
+        Unconstrained: what the model would rather write than any of them lowers all alike.
 
         Args:
             prompt_ids: A prompt that ends where the JSON begins.
@@ -75,7 +74,7 @@ class ActionChooser:
         begun = {action.name: "," if action.parameters else "}" for action in actions} | {NO_ACTION: "}"}
         scores = await self._engine.score(
             prompt_ids,
-            told_apart([self._encode(f'{{"{ACTION_KEY}":"{name}"{after}') for name, after in begun.items()]),
+            [self._encode(f'{{"{ACTION_KEY}":"{name}"{after}') for name, after in begun.items()],
             conversation_id=conversation_id,
             adapter=adapter,
         )
@@ -113,16 +112,3 @@ class ActionChooser:
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self._engine.tokenizer.encode(text, add_special_tokens=False).ids
         return ids
-
-
-def told_apart(sequences: Sequence[Sequence[int]]) -> list[Sequence[int]]:
-    """Each sequence up to the first place where it differs from all others; whole where it never does."""
-    return [
-        one[: 1 + max((_num_shared(one, other) for row, other in enumerate(sequences) if row != place), default=0)]
-        for place, one in enumerate(sequences)
-    ]
-
-
-def _num_shared(one: Sequence[int], other: Sequence[int]) -> int:
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))

@@ -7,7 +7,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from npc_engine.actions.arguments import problem_of
-from npc_engine.actions.choose import ActionChooser, told_apart
+from npc_engine.actions.choose import ActionChooser
 from npc_engine.config import EngineConfig
 from npc_engine.inference.decoder import Decoder
 from npc_engine.inference.engine import InferenceEngine
@@ -105,17 +105,3 @@ async def test_a_call_cut_off_by_the_token_limit_is_none(chooser, monkeypatch):
 async def test_without_parameters_the_model_is_not_asked(chooser, monkeypatch):
     monkeypatch.setattr("npc_engine.actions.choose.MAX_CALL_TOKENS", 0)
     assert await chooser.arguments([70], ActionSpec(name="ring", description="d"), conversation_id="c") == {}
-
-
-@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=6), min_size=1, max_size=8, unique_by=tuple))
-def test_names_are_scored_as_far_as_they_differ(sequences):
-    cut = told_apart(sequences)
-    for place, (one, short) in enumerate(zip(sequences, cut, strict=True)):
-        assert short == one[: len(short)]
-        others = [other for row, other in enumerate(sequences) if row != place]
-        is_told_apart = all(other[: len(short)] != short for other in others)
-        is_beginning = any(other[: len(one)] == one for other in others)
-        assert is_told_apart or (is_beginning and short == one)
-        # Not a token more than that takes.
-        if len(short) > 1 and is_told_apart:
-            assert any(other[: len(short) - 1] == short[:-1] for other in others)

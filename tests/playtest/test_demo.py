@@ -1,14 +1,19 @@
 import io
+from functools import partial
 
 from rich.console import Console
 
+from npc_engine.actions import choose
+from npc_engine.actions.ranking import ChoiceWeights
 from npc_engine.playtest.demo import PURSE, SCRIPT, play_demo
 from npc_engine.playtest.market import PRICES
 
 
-def test_the_script_plays_to_its_end(serving, hesta, reciter):
-    # The model would call nothing, but the line is an example's; where the schema leaves a choice: short sword, 1.
-    model = reciter("Stand", " on my right.", call=('"n', ":1", "1}"))
+def test_the_script_plays_to_its_end(serving, hesta, reciter, monkeypatch):
+    # Where the action's schema leaves a choice: sell_item, short sword, 1.
+    # This model sells whatever it is asked about, so it is asked about clear tasks only.
+    monkeypatch.setattr(choose, "ChoiceWeights", partial(ChoiceWeights, floor=0.5))
+    model = reciter("Stand", " on my right.", call=('"s', ":1", "1}"))
     printed = io.StringIO()
     with serving(hesta, model=model) as client:
         heard = play_demo(client, console=Console(file=printed, width=200, highlight=False))
