@@ -17,14 +17,13 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from npc_engine.cli.console import progress_sink
-from npc_engine.config import EngineConfig, load_config
+from npc_engine.config import EngineConfig
 from npc_engine.errors import NpcEngineError
 from npc_engine.guard.strategies import STRATEGIES
 from npc_engine.playtest.scores.statistics import rate
@@ -33,13 +32,13 @@ from npc_engine.sheets.loader import load_sheets
 from npc_engine.sheets.questions import load_questions
 from npc_engine.sheets.schema import CharacterSheet
 from tools.evaluation.loading import running
+from tools.evaluation.options import add_engine_options, add_reply_options, add_result_options, evaluation_config
 from tools.evaluation.records import append_record, kept
 from tools.tasks.outcomes import KINDS, Trial, false_claims, have_talk, have_trial, is_task, trials, valid_calls
 from tools.tasks.report import latency, print_latency
 from tools.tasks.walks import have_walk, violations, with_procedures
 
 PARTS = ("outcomes", "walks")
-DEADLINE_S = 900.0
 # A game that has not answered by then is late; long enough for one that answers at once on a busy machine.
 LATE_S = 1.0
 # Questions a character, asked without any action, that task turns are timed against.
@@ -81,12 +80,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what is measured")
     parser.add_argument("--walks", type=int, default=200, help="random walks")
     parser.add_argument("--every", type=int, default=1, help="only every so-many-th talk and question of outcomes")
-    parser.add_argument("--seed", type=int, default=1, help="of conversations, and of the first walk")
-    parser.add_argument("--temperature", type=float, default=0.4, help="of replies")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--threads", type=int, help="inference threads")
-    parser.add_argument("--records", type=Path, default=Path("actions.jsonl"), help="finished talks, JSON lines")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
+    add_reply_options(parser, seed_of="conversations, and of the first walk")
+    add_engine_options(parser)
+    add_result_options(parser, records="actions.jsonl", of="finished talks")
     options = parser.parse_args(arguments)
     if options.every < 1 or options.walks < 1:
         parser.error("--every and --walks are at least 1")
@@ -239,15 +235,12 @@ def print_walks(report: Mapping[str, Any], console: Console) -> None:
 
 
 def _config(options: argparse.Namespace) -> EngineConfig:
-    return load_config(
-        model=options.model,
+    return evaluation_config(
+        options,
         guard=options.guard,
         seed=options.seed,
         temperature=options.temperature,
-        device=options.device,
-        threads=options.threads,
         num_slots=1,
-        turn_deadline_s=DEADLINE_S,
         action_timeout_s=LATE_S,
     )
 

@@ -24,7 +24,6 @@ from rich.table import Table
 
 from npc_engine.actions.ranking import ChoiceWeights
 from npc_engine.cli.console import progress_sink
-from npc_engine.config import load_config
 from npc_engine.dialogue.offers import ALL_ACTIONS
 from npc_engine.errors import NpcEngineError
 from npc_engine.playtest.scores.statistics import rate
@@ -33,13 +32,12 @@ from npc_engine.sheets.loader import load_sheets
 from npc_engine.sheets.questions import load_questions
 from npc_engine.sheets.schema import CharacterSheet
 from tools.evaluation.loading import running
+from tools.evaluation.options import add_engine_options, add_result_options, evaluation_config
 from tools.evaluation.records import append_record, kept
 from tools.tasks.fitting import evidence, fit, print_fit, recording_weights
 from tools.tasks.running import Refused, called
 
 QUESTIONS_EVERY = 4
-# Calls must not depend on how busy the machine is: far beyond what any turn takes.
-DEADLINE_S = 900.0
 _console = Console(stderr=True)
 
 
@@ -80,10 +78,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sheets", type=Path, help="folder of sheets, with `questions` in it (default: the shipped)")
     parser.add_argument("--fit", action="store_true", help="fit the weights of the choice")
     parser.add_argument("--weights", type=json.loads, default={}, help='weights of the choice: {"floor": 0.4}')
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--threads", type=int, help="inference threads")
-    parser.add_argument("--records", type=Path, default=Path("choice.jsonl"), help="what was said, JSON lines")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
+    add_engine_options(parser)
+    add_result_options(parser, records="choice.jsonl", of="what was said")
     options = parser.parse_args(arguments)
     try:
         options.weights = recording_weights(asks_model=True) if options.fit else ChoiceWeights(**options.weights)
@@ -120,14 +116,7 @@ async def had(options: argparse.Namespace) -> list[dict[str, Any]]:
     found = kept(options.records, keys)
     missing = [one for one in asked if str(one) not in found]
     if missing:
-        config = load_config(
-            model=options.model,
-            guard="off",
-            seed=1,
-            device=options.device,
-            threads=options.threads,
-            turn_deadline_s=DEADLINE_S,
-        )
+        config = evaluation_config(options, guard="off", seed=1)
         names = {one.character for one in missing}
         halves = {name: halved(sheet) for name, sheet in sheets.items() if name in names}
         async with running(config, halves, is_warm=False) as dialogue:

@@ -24,7 +24,7 @@ from typing import Any
 from rich.console import Console
 
 from npc_engine.cli.console import progress_sink
-from npc_engine.config import EngineConfig, load_config
+from npc_engine.config import EngineConfig
 from npc_engine.errors import NpcEngineError
 from npc_engine.sheets.library import shipped_sheets_dir
 from npc_engine.sheets.loader import load_sheets
@@ -37,12 +37,11 @@ from tools.consistency.running import Run, authored_records, have_talks, kept_re
 from tools.consistency.scoring import Scored, score
 from tools.evaluation.loading import running
 from tools.evaluation.nli import Nli, load_nli
+from tools.evaluation.options import add_engine_options, add_reply_options, add_result_options, evaluation_config
 
 # --quick has every so-many-th talk of each part; odd, so that both wordings of questions are among them.
 QUICK_EVERY = 11
 AUTHORED = "authored"
-# Replies must not depend on how busy the machine is: far beyond what any reply takes.
-DEADLINE_S = 900.0
 _console = Console(stderr=True)
 
 
@@ -82,12 +81,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help=f"as --every {QUICK_EVERY}, for development")
     parser.add_argument("--at-once", type=int, default=4, help="conversations side by side, and KV slots")
     parser.add_argument("--nli", help="installed NLI model, or its folder: measures contradiction and support")
-    parser.add_argument("--seed", type=int, default=1, help="of every conversation")
-    parser.add_argument("--temperature", type=float, default=0.4, help="of replies")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--threads", type=int, help="inference threads")
-    parser.add_argument("--records", type=Path, default=Path("consistency.jsonl"), help="finished talks, JSON lines")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
+    add_reply_options(parser, seed_of="every conversation")
+    add_engine_options(parser)
+    add_result_options(parser, records="consistency.jsonl", of="finished talks")
     parser.add_argument("--show", type=int, default=0, help="print so many faults of each kind")
     options = parser.parse_args(arguments)
     options.guard = list(dict.fromkeys(options.guard or ["off"]))
@@ -179,15 +175,12 @@ async def _had(
 
 
 def _config(options: argparse.Namespace, guard: str) -> EngineConfig:
-    return load_config(
-        model=options.model,
+    return evaluation_config(
+        options,
         guard=guard,
         seed=options.seed,
         temperature=options.temperature,
-        device=options.device,
-        threads=options.threads,
         num_slots=options.at_once,
-        turn_deadline_s=DEADLINE_S,
     )
 
 

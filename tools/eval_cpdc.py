@@ -25,12 +25,19 @@ from rich.console import Console
 
 from npc_engine.actions.ranking import ChoiceWeights
 from npc_engine.cli.console import progress_sink
-from npc_engine.config import EngineConfig, load_config
+from npc_engine.config import EngineConfig
 from npc_engine.errors import NpcEngineError
 from npc_engine.guard.strategies import STRATEGIES
 from tools.eval_choice import evidence_of
 from tools.evaluation.loading import running
 from tools.evaluation.nli import Nli, load_nli
+from tools.evaluation.options import (
+    DEADLINE_S,
+    add_engine_options,
+    add_reply_options,
+    add_result_options,
+    evaluation_config,
+)
 from tools.evaluation.records import append_record, kept, read_records
 from tools.tasks.cpdc import PARTS, Episode, load_part
 from tools.tasks.fitting import Fitted, evidence, fit, print_fit, recording_weights
@@ -43,8 +50,6 @@ from tools.tasks.running import Run, have_episode
 from tools.tasks.scoring import Outcome, gold_outcomes, tally
 from tools.tasks.sheets import sheet_of
 
-# Calls must not depend on how busy the machine is: far beyond what any turn takes.
-DEADLINE_S = 900.0
 # The function lists take up to 1,600 tokens, and are read once where they fit the stable part.
 CONTEXT_TOKENS = 4096
 ENGINE, GOLD, FIXED, NEIGHBOUR = "engine", "gold", "fixed reply, no call", "nearest neighbour"
@@ -112,12 +117,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--weights", type=json.loads, default={}, help='weights of the choice: {"floor": 0.4}; --fit compares with them'
     )
     parser.add_argument("--nli", help="installed NLI model, or its folder: measures contradiction")
-    parser.add_argument("--seed", type=int, default=1, help="of conversations and perturbations")
-    parser.add_argument("--temperature", type=float, default=0.4, help="of replies")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--threads", type=int, help="inference threads")
-    parser.add_argument("--records", type=Path, default=Path("cpdc.jsonl"), help="finished dialogues, JSON lines")
-    parser.add_argument("--json", type=Path, help="where to write the figures, without any text of the data")
+    add_reply_options(parser, seed_of="conversations and perturbations")
+    add_engine_options(parser)
+    add_result_options(
+        parser,
+        records="cpdc.jsonl",
+        of="finished dialogues",
+        json_help="where to write the figures, without any text of the data",
+    )
     parser.add_argument("--show", type=int, default=0, help="print so many faults of each kind")
     options = parser.parse_args(arguments)
     if options.every < 1 or (options.limit is not None and options.limit < 1):
@@ -261,16 +268,13 @@ def fitted(
 
 
 def _config(options: argparse.Namespace) -> EngineConfig:
-    return load_config(
-        model=options.model,
+    return evaluation_config(
+        options,
         guard=options.guard,
         seed=options.seed,
         temperature=options.temperature,
-        device=options.device,
-        threads=options.threads,
         num_slots=1,
         max_context_tokens=CONTEXT_TOKENS,
-        turn_deadline_s=DEADLINE_S,
         action_timeout_s=DEADLINE_S,
     )
 

@@ -26,11 +26,12 @@ from rich.table import Table
 from npc_engine.actions.declare import declared_actions
 from npc_engine.actions.ranking import ChoiceWeights
 from npc_engine.cli.console import progress_sink
-from npc_engine.config import EngineConfig, load_config
+from npc_engine.config import EngineConfig
 from npc_engine.errors import InvalidAction, InvalidConstraint, NpcEngineError
 from npc_engine.playtest.scores.statistics import Rate, percentile, rate
 from npc_engine.sheets.schema import CharacterSheet
 from tools.evaluation.loading import running
+from tools.evaluation.options import DEADLINE_S, add_engine_options, add_result_options, evaluation_config
 from tools.evaluation.records import append_record, kept
 from tools.tasks.bfcl import PARTS, Question, is_right, load_questions
 from tools.tasks.calls import Call
@@ -38,7 +39,6 @@ from tools.tasks.running import called
 from tools.tasks.scoring import shown
 from tools.tasks.sheets import FALLBACKS, GREETING
 
-DEADLINE_S = 900.0
 CLERK = CharacterSheet.model_validate(
     {
         "schema": "npc-engine/character@1",
@@ -84,10 +84,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--weights", type=json.loads, default={}, help='weights of the choice: {"floor": -1}')
     parser.add_argument("--every", type=int, default=1, help="only every so-many-th question of each part")
     parser.add_argument("--limit", type=int, help="at most so many questions of each part")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--threads", type=int, help="inference threads")
-    parser.add_argument("--records", type=Path, default=Path("functions.jsonl"), help="finished questions, JSON lines")
-    parser.add_argument("--json", type=Path, help="where to write the figures")
+    add_engine_options(parser)
+    add_result_options(parser, records="functions.jsonl", of="finished questions")
     parser.add_argument("--show", type=int, default=0, help="print so many misses of each part")
     options = parser.parse_args(arguments)
     if options.every < 1 or (options.limit is not None and options.limit < 1):
@@ -209,16 +207,7 @@ def _cell(one: Mapping[str, Any] | None) -> str:
 
 
 def _config(options: argparse.Namespace) -> EngineConfig:
-    return load_config(
-        model=options.model,
-        guard="off",
-        seed=1,
-        device=options.device,
-        threads=options.threads,
-        num_slots=1,
-        turn_deadline_s=DEADLINE_S,
-        action_timeout_s=DEADLINE_S,
-    )
+    return evaluation_config(options, guard="off", seed=1, num_slots=1, action_timeout_s=DEADLINE_S)
 
 
 if __name__ == "__main__":

@@ -141,12 +141,13 @@ class PromptBuilder:
         return self._stable_of(tuple(action for action in offered if action.when is None))
 
     def _stable_of(self, free: tuple[ActionSpec, ...]) -> tuple[int, ...]:
+        if not 0 < len(free) <= MAX_LISTED_ACTIONS:
+            return self.stable_ids
         if free not in self._stable:
             ids = self.stable_ids
-            if 0 < len(free) <= MAX_LISTED_ACTIONS:
-                message = self._message("user", "\n".join(self._described(free, FULL_DETAIL)))
-                if len(ids) + len(message) <= self._max_context_tokens * MAX_STABLE_SHARE_WITH_ACTIONS:
-                    ids = (*self._opening, *message, *self._greeting)
+            message = self._message("user", "\n".join(self._described(free, FULL_DETAIL)))
+            if len(ids) + len(message) <= self._max_context_tokens * MAX_STABLE_SHARE_WITH_ACTIONS:
+                ids = (*self._opening, *message, *self._greeting)
             if len(self._stable) >= MAX_ACTION_SETS:
                 self._stable.pop(next(iter(self._stable)))
             self._stable[free] = ids

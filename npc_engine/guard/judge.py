@@ -144,9 +144,10 @@ class Judge:
                 continue
             found = dict(index.nearest(told.text, own, k=k, always=active))
             # What answers the player's line is as near to the sentence as to the line.
-            for one, score in index.nearest(told.with_question, asked, k=1, always=active):
-                if one.id in active:
-                    found[one] = max(score, found.get(one, score))
+            if active and told.with_question != told.text:
+                for one, score in index.nearest(told.with_question, asked, k=1, always=active):
+                    if one.id in active:
+                        found[one] = max(score, found.get(one, score))
             nearness |= {one.id: score for one, score in found.items()}
             statements |= {one.id: one for one, score in found.items() if score >= limits.near}
         for name, statement in statements.items():

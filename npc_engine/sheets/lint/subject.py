@@ -227,9 +227,9 @@ def _is_spoken(path: KeyPath) -> bool:
     match path:
         case ("greeting",) | ("farewell",) | ("fallbacks", _, _) | ("voice", "examples", _):
             return True
-        case ("voice", "examples", _, "character") | ("unknown_topics", _, "lines", _) | ("actions", _, "offer"):
+        case ("voice", "examples", _, "character") | ("unknown_topics", _, "lines", _):
             return True
-        case ("actions", _, "done", _):
+        case ("actions", _, "offer") | ("actions", _, "done", _):
             return True
         case _:
             return False
